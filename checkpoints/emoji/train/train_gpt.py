@@ -1,0 +1,146 @@
+"""Train the class-conditional GPT on the tokens of train_vq.py. python train_gpt.py OUT MINUTES"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from schedule import Clock
+from vq import CODES
+
+WIDTH, LAYERS, HEADS, SIDE = 256, 6, 4, 16
+HIDDEN = -(-(8 * WIDTH // 3) // 256) * 256
+
+
+def rotation_table():
+    """LlamaGen's 2D RoPE: [1 + side², head dim / 2] cos and sin; the class position is all zeros."""
+    half = WIDTH // HEADS // 2
+    f = 10000.0 ** (-torch.arange(0, half, 2).float() / half)
+    y, x = torch.meshgrid(torch.arange(SIDE).float(), torch.arange(SIDE).float(), indexing="ij")
+    angles = torch.cat([y.flatten()[:, None] * f, x.flatten()[:, None] * f], -1)
+    pad = torch.zeros(1, angles.shape[1])
+    return torch.cat([pad, angles.cos()]), torch.cat([pad, angles.sin()])
+
+
+class Norm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(WIDTH))
+
+    def forward(self, x):
+        f = x.float()
+        return (f * torch.rsqrt(f.square().mean(-1, keepdim=True) + 1e-5)).type_as(x) * self.weight
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.wqkv = nn.Linear(WIDTH, 3 * WIDTH, bias=False)
+        self.wo = nn.Linear(WIDTH, WIDTH, bias=False)
+
+    def forward(self, x, cos, sin):
+        b, t, _ = x.shape
+        q, k, v = self.wqkv(x).view(b, t, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
+
+        def rotate(u):
+            even, odd = u[..., 0::2].float(), u[..., 1::2].float()
+            return torch.stack([even * cos - odd * sin, odd * cos + even * sin], -1).flatten(-2).type_as(u)
+
+        h = F.scaled_dot_product_attention(rotate(q).to(v.dtype), rotate(k).to(v.dtype), v, is_causal=True)
+        return self.wo(h.transpose(1, 2).reshape(b, t, -1))
+
+
+class FeedForward(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w1, self.w3 = nn.Linear(WIDTH, HIDDEN, bias=False), nn.Linear(WIDTH, HIDDEN, bias=False)
+        self.w2 = nn.Linear(HIDDEN, WIDTH, bias=False)
+
+    def forward(self, x):
+        return self.w2(F.silu(self.w1(x)) * self.w3(x))
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention, self.feed_forward, self.attention_norm, self.ffn_norm = Attention(), FeedForward(), Norm(), Norm()
+
+    def forward(self, x, cos, sin):
+        x = x + self.attention(self.attention_norm(x), cos, sin)
+        return x + self.feed_forward(self.ffn_norm(x))
+
+
+class ClassEmbedding(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.embedding_table = nn.Embedding(classes + 1, WIDTH)
+
+
+class GPT(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.tok_embeddings = nn.Embedding(CODES, WIDTH)
+        self.cls_embedding = ClassEmbedding(classes)
+        self.layers = nn.ModuleList(Block() for _ in range(LAYERS))
+        self.norm, self.output = Norm(), nn.Linear(WIDTH, CODES, bias=False)
+        for p in self.parameters():
+            if p.dim() > 1:
+                nn.init.normal_(p, std=0.02)
+        for block in self.layers:
+            for w in (block.attention.wo.weight, block.feed_forward.w2.weight):
+                nn.init.normal_(w, std=0.02 / (2 * LAYERS) ** 0.5)
+        cos, sin = rotation_table()
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+    def forward(self, labels, tokens):
+        """labels [B], tokens [B, T] -> logits [B, T + 1, codes]; row i predicts token i."""
+        x = torch.cat([self.cls_embedding.embedding_table(labels)[:, None], self.tok_embeddings(tokens)], 1)
+        x = F.dropout(x, 0.05, self.training)
+        t = x.shape[1]
+        for block in self.layers:
+            x = block(x, self.cos[:t], self.sin[:t])
+        return self.output(self.norm(x))
+
+
+if __name__ == "__main__":
+    out, minutes = Path(sys.argv[1]), float(sys.argv[2])
+    torch.manual_seed(0)
+    torch.set_num_threads(2)
+    tokens = torch.from_numpy(np.load(out / "tokens.npy"))
+    classes = len(tokens) // 2
+    labels = torch.arange(classes).repeat(2)
+    model = GPT(classes)
+    print(sum(p.numel() for p in model.parameters()), "parameters", classes, "classes", flush=True)
+    decay = [p for p in model.parameters() if p.dim() > 1]
+    rest = [p for p in model.parameters() if p.dim() == 1]
+    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.03}, {"params": rest, "weight_decay": 0.0}], betas=(0.9, 0.95), fused=True)
+    clock, batch, step, epoch, total = Clock(out, minutes), 32, 0, 0, 0.0
+    while clock.progress() < 1:
+        for chosen in torch.randperm(len(tokens)).split(batch):
+            label = torch.where(torch.rand(len(chosen)) < 0.1, classes, labels[chosen])
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = model(label, tokens[chosen, :-1])
+            loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[chosen].flatten())
+            for group in optimizer.param_groups:
+                group["lr"] = clock.rate(1.5e-3, step)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            step += 1
+            total += loss.item()
+            if step % 50 == 0:
+                print(f"{step} epoch {epoch} {clock.progress():.3f} loss {total / 50:.4f}", flush=True)
+                total = 0.0
+            if clock.progress() >= 1:
+                break
+        epoch += 1
+        if epoch % 3 == 0:
+            torch.save(model.state_dict(), out / "gpt.tmp")
+            (out / "gpt.tmp").rename(out / "gpt.pt")
+    torch.save(model.state_dict(), out / "gpt.pt")
+    print(f"done: {step} steps, {epoch} epochs")

@@ -1,0 +1,39 @@
+/**
+ * The errors a caller can meet, by whose mistake it is. Every text reads
+ * `place: expected <what>, got <what>[; remedy]`.
+ */
+
+/** Base of every error this library throws on purpose, so that one `instanceof` tells them from the rest. */
+export class RasterlineError extends Error {
+  override readonly name: string = 'RasterlineError';
+}
+
+/** Tensors whose shapes or dtypes do not fit together. */
+export class ShapeError extends RasterlineError {
+  override readonly name = 'ShapeError';
+}
+
+/** No adapter, a missing feature or limit, a lost device, or a fault that WebGPU reported late. */
+export class DeviceError extends RasterlineError {
+  override readonly name = 'DeviceError';
+}
+
+/** A file that is damaged, truncated, of another format, or not the checkpoint it is taken for. */
+export class FormatError extends RasterlineError {
+  override readonly name = 'FormatError';
+}
+
+/** An option outside what it may be. */
+export class OptionError extends RasterlineError {
+  override readonly name = 'OptionError';
+}
+
+/** Use of something after its `dispose()`. */
+export class DisposedError extends RasterlineError {
+  override readonly name = 'DisposedError';
+}
+
+/** Our own mistake: the text starts with `internal:`. */
+export function assert(condition: unknown, text: string): asserts condition {
+  if (!condition) throw new Error(`internal: ${text}`);
+}
