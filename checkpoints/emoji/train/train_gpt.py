@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from data import SETS
 from schedule import Clock
 from vq import CODES
 
@@ -99,7 +100,6 @@ class GPT(nn.Module):
     def forward(self, labels, tokens):
         """labels [B], tokens [B, T] -> logits [B, T + 1, codes]; row i predicts token i."""
         x = torch.cat([self.cls_embedding.embedding_table(labels)[:, None], self.tok_embeddings(tokens)], 1)
-        x = F.dropout(x, 0.05, self.training)
         t = x.shape[1]
         for block in self.layers:
             x = block(x, self.cos[:t], self.sin[:t])
@@ -111,14 +111,14 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     torch.set_num_threads(2)
     tokens = torch.from_numpy(np.load(out / "tokens.npy"))
-    classes = len(tokens) // 2
-    labels = torch.arange(classes).repeat(2)
+    classes = len(tokens) // len(SETS)
+    tokens, labels = tokens[:classes], torch.arange(classes)  # the first set alone: one style, one picture a class
     model = GPT(classes)
     print(sum(p.numel() for p in model.parameters()), "parameters", classes, "classes", flush=True)
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() == 1]
     optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.03}, {"params": rest, "weight_decay": 0.0}], betas=(0.9, 0.95), fused=True)
-    clock, batch, step, epoch, total = Clock(out, minutes), 32, 0, 0, 0.0
+    clock, batch, step, epoch, total = Clock(out, minutes), 16, 0, 0, 0.0
     while clock.progress() < 1:
         for chosen in torch.randperm(len(tokens)).split(batch):
             label = torch.where(torch.rand(len(chosen)) < 0.1, classes, labels[chosen])
@@ -126,7 +126,7 @@ if __name__ == "__main__":
                 logits = model(label, tokens[chosen, :-1])
             loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[chosen].flatten())
             for group in optimizer.param_groups:
-                group["lr"] = clock.rate(1.5e-3, step)
+                group["lr"] = clock.rate(1.2e-3, step)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -139,7 +139,7 @@ if __name__ == "__main__":
             if clock.progress() >= 1:
                 break
         epoch += 1
-        if epoch % 3 == 0:
+        if epoch % 5 == 0:
             torch.save(model.state_dict(), out / "gpt.tmp")
             (out / "gpt.tmp").rename(out / "gpt.pt")
     torch.save(model.state_dict(), out / "gpt.pt")

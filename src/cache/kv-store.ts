@@ -1,0 +1,221 @@
+/**
+ * The store of keys and values: a ring of line pages, allocated once.
+ *
+ * A `PageTable` decides on the CPU where a token goes and which page a line end frees; which tokens survive is decided on
+ * the GPU. Nothing is read back. Both memories have the one method that a model asks for, `attend`.
+ */
+
+import { clearScores, evict } from '../kernels/evict.ts';
+import { pagedAttention, putPrefix, type AttentionShape, type Rotation, type SlotBank, STEP_WORDS } from '../kernels/paged-attention.ts';
+import { type Dtype, ELEMENT_BYTES } from '../tensor/dtype.ts';
+import { assert, DeviceError } from '../tensor/errors.ts';
+import type { Program } from '../tensor/program.ts';
+import type { Runtime } from '../tensor/runtime.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { PageTable } from './page-table.ts';
+import type { CachePlan } from './policy.ts';
+
+export interface StoreShape {
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly lines: number;
+  readonly lineLength: number;
+  /** Condition tokens of a row. */
+  readonly condition: number;
+  /** First live condition token, and the one whose position is 0, of each row. */
+  readonly starts: readonly number[];
+  readonly shifts: readonly number[];
+  readonly dtype: Dtype;
+}
+
+/** Slots of one layer, row and KV head. */
+export function storeSlots(plan: CachePlan, lineLength: number, condition: number): number {
+  return condition + plan.budgetLines * lineLength;
+}
+
+/** Bytes of keys and values: 2 · layers · rows · KV heads · slots · head dim · element bytes. */
+export function storeBytes(
+  shape: { readonly layers: number; readonly rows: number; readonly kvHeads: number; readonly headDim: number; readonly dtype: Dtype },
+  slots: number,
+): number {
+  return 2 * shape.layers * shape.rows * shape.kvHeads * slots * shape.headDim * ELEMENT_BYTES[shape.dtype];
+}
+
+export class KvStore {
+  readonly slots: number;
+  /** Bytes of keys and values. */
+  readonly bytes: number;
+  /** Memory of a prefix (all condition tokens at once, causal), and of a line (one token a row, scored). */
+  readonly prefix = { attend: (layer: number, qkv: Tensor, rotation: Rotation) => this.#attend('prefix', layer, qkv, rotation) };
+  readonly line = { attend: (layer: number, qkv: Tensor, rotation: Rotation) => this.#attend('line', layer, qkv, rotation) };
+
+  readonly #table: PageTable;
+  readonly #banks: readonly (readonly SlotBank[])[];
+  readonly #step: Tensor;
+  readonly #rowStarts: Tensor;
+  readonly #attention: AttentionShape;
+  readonly #words = new Uint32Array(STEP_WORDS);
+  #evicting: Program | undefined;
+  #clearing: Program | undefined;
+
+  private constructor(
+    readonly runtime: Runtime,
+    readonly shape: StoreShape,
+    readonly plan: CachePlan,
+  ) {
+    const { condition, lineLength, starts, shifts, layers } = shape;
+    const rows = starts.length;
+    this.slots = storeSlots(plan, lineLength, condition);
+    this.bytes = storeBytes({ ...shape, rows }, this.slots);
+    this.#table = new PageTable(plan, { lines: shape.lines, lineLength, conditionTokens: condition });
+    this.#attention = { ...shape, rows, slots: this.slots };
+    this.#step = runtime.tensor([STEP_WORDS], 'u32', 'step');
+    this.#rowStarts = runtime.tensor([rows, 2], 'u32', 'row starts', Uint32Array.from(starts.flatMap((start, r) => [start, shifts[r]!])));
+    this.#banks = Array.from({ length: layers }, (_, layer) => this.#allocate(layer, rows));
+  }
+
+  /** Allocates all slots and records the line end. After this nothing is allocated. */
+  static async open(runtime: Runtime, shape: StoreShape, plan: CachePlan): Promise<KvStore> {
+    const store = new KvStore(runtime, shape, plan);
+    try {
+      if (plan.scored) {
+        store.#clearing = await runtime.record('clear scores', () => store.#recordClear());
+        store.#evicting = await runtime.record('line end', () => store.#recordEvict());
+      }
+    } catch (error) {
+      store.dispose();
+      throw error;
+    }
+    return store;
+  }
+
+  /**
+   * Tells the GPU where token `token` of the image goes, and gives the programs to run after the step: none, or the end of
+   * the line when the token ends one.
+   */
+  place(token: number): readonly Program[] {
+    const { slot, extent, deadFrom, deadTo } = this.#table.place(token);
+    const { lines, lineLength } = this.shape;
+    const endsLine = (token + 1) % lineLength === 0 && token + 1 < lines * lineLength;
+    const end = endsLine ? this.#table.endLine() : undefined;
+    const leavingSlot = end?.kind === 'evict' ? end.leavingSlot : 0;
+    this.#words.set([token, slot, extent, deadFrom, deadTo, leavingSlot]);
+    this.runtime.upload(this.#step.buffer, 0, this.#words);
+    if (!end || !this.#clearing || !this.#evicting) return [];
+    return end.kind === 'evict' ? [this.#evicting, this.#clearing] : [this.#clearing];
+  }
+
+  /** Forgets everything: the store is as new. */
+  reset(): void {
+    this.#table.reset();
+    this.#clearing?.run();
+  }
+
+  /** Which slots are live after the last token placed; for tests. */
+  get table(): PageTable {
+    return this.#table;
+  }
+
+  /** Positions in the slots of a layer, [R, G, S], as last written: slots that the page table calls dead hold old ones. For tests. */
+  async positions(layer: number): Promise<Uint32Array> {
+    return (await this.#read(layer, ({ positions }) => positions)) as Uint32Array;
+  }
+
+  /** Scores of a layer, [R, G, S]. For tests. */
+  async scores(layer: number): Promise<Float32Array> {
+    return (await this.#read(layer, ({ scores }) => scores)) as Float32Array;
+  }
+
+  /** Keys [R, G, D / 4, S, 4] and values [R, G, S, D] of a layer. For tests. */
+  async contents(layer: number): Promise<{ readonly keys: Float32Array; readonly values: Float32Array }> {
+    const keys = (await this.#read(layer, (bank) => bank.keys)) as Float32Array;
+    return { keys, values: (await this.#read(layer, (bank) => bank.values)) as Float32Array };
+  }
+
+  dispose(): void {
+    this.#clearing?.dispose();
+    this.#evicting?.dispose();
+    for (const { keys, values, positions, scores } of this.#banks.flat()) {
+      for (const tensor of [keys, values, positions, scores]) tensor?.dispose();
+    }
+    this.#step.dispose();
+    this.#rowStarts.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** One bank a layer, or several of whole rows where a binding cannot hold them all. */
+  #allocate(layer: number, rows: number): SlotBank[] {
+    const { kvHeads, headDim, dtype } = this.shape;
+    const rowBytes = storeBytes({ layers: 1, rows: 1, kvHeads, headDim, dtype }, this.slots) / 2;
+    const most = Math.floor(this.runtime.maxBindingBytes / rowBytes);
+    if (most === 0) {
+      throw new DeviceError(`KV store: expected a binding limit of ${rowBytes} bytes, got ${this.runtime.maxBindingBytes}; use a smaller budgetLines`);
+    }
+    const banks: SlotBank[] = [];
+    for (let firstRow = 0; firstRow < rows; firstRow += most) {
+      const count = Math.min(most, rows - firstRow);
+      const cells = [count, kvHeads, this.slots];
+      const make = (shape: readonly number[], type: Dtype, what: string) => this.runtime.tensor(shape, type, `${what} of layer ${layer}`);
+      banks.push({
+        firstRow,
+        rows: count,
+        keys: make([...cells, headDim], dtype, 'keys'),
+        values: make([...cells, headDim], dtype, 'values'),
+        positions: make(cells, 'u32', 'positions'),
+        scores: this.plan.scored ? make(cells, 'f32', 'scores') : undefined,
+      });
+    }
+    return banks;
+  }
+
+  #attend(phase: 'prefix' | 'line', layer: number, qkv: Tensor, rotation: Rotation): Tensor {
+    const { condition, heads, kvHeads, headDim } = this.shape;
+    const tokens = phase === 'line' ? 1 : condition;
+    const rows = this.shape.starts.length * tokens;
+    qkv.expect(`layer ${layer}: qkv`, [rows, (heads + 2 * kvHeads) * headDim]);
+    const banks = this.#banks[layer];
+    assert(banks, `layer ${layer} of ${this.#banks.length}`);
+    const y = this.runtime.result([rows, heads * headDim], 'f32', `attention of layer ${layer}`);
+    for (const bank of banks) {
+      const inputs = { qkv, rotation, rowStarts: this.#rowStarts, bank, step: this.#step, y, shape: this.#attention, tokens, phase };
+      if (phase === 'prefix') putPrefix(inputs);
+      pagedAttention(inputs);
+    }
+    return y;
+  }
+
+  #recordEvict(): void {
+    const { anchorLines, middleLines, scoreScope } = this.plan;
+    const { condition, lineLength } = this.shape;
+    for (const bank of this.#banks.flat()) {
+      evict({
+        bank,
+        step: this.#step,
+        shape: this.#attention,
+        middleSlot: condition + anchorLines * lineLength,
+        middleSlots: middleLines * lineLength,
+        scoreScope,
+      });
+    }
+  }
+
+  #recordClear(): void {
+    for (const { scores } of this.#banks.flat()) if (scores) clearScores(scores);
+  }
+
+  async #read(layer: number, pick: (bank: SlotBank) => Tensor | undefined): Promise<Float32Array | Uint32Array> {
+    const parts = await Promise.all((this.#banks[layer] ?? []).map((bank) => pick(bank)?.read() ?? new Float32Array()));
+    const all = new (parts[0] instanceof Uint32Array ? Uint32Array : Float32Array)(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  }
+}

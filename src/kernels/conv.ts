@@ -1,0 +1,151 @@
+/**
+ * 3 x 3 convolution with a border of zeros, with what stands around it in a decoder: the doubling of the image before,
+ * the residual after.
+ *
+ *     y[v, u, o] = b[o] + Σ_{i, j, c} W[o, i, j, c] · z[v + i − 1, u + j − 1, c] + residual[v, u, o]
+ *
+ * z is x, or with `upsample` x[floor(v / 2), floor(u / 2)]. Images are [Y, X, C], so that a 1 x 1 convolution is `linear`
+ * on [Y · X, C]. Sums in f32. A thread owns `TILE` neighbouring pixels of a row and a quad of outputs: a column of x is
+ * read once for the three taps and four outputs that see it, a weight once for all pixels.
+ */
+
+import { ShapeError } from '../tensor/errors.ts';
+import { type Constants, defineKernel, unroll } from '../tensor/kernel.ts';
+import { describeShape, roundUp } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { ConvWeight } from './conv-weight.ts';
+import { LANES } from './linear-weight.ts';
+
+export interface ConvOptions {
+  /** Doubles height and width first, each pixel becoming four. @defaultValue false */
+  readonly upsample?: boolean;
+  /** Of the shape of y, added last. */
+  readonly residual?: Tensor;
+}
+
+/** x [Y, X, I] f32 → [Y, X, O] f32, both sides doubled with `upsample`. Throws ShapeError when the channels differ. */
+export function conv(x: Tensor, weight: ConvWeight, options: ConvOptions = {}): Tensor {
+  const { matrix, inputs, outputs } = weight;
+  const [rows, columns, channels] = x.shape;
+  if (rows === undefined || columns === undefined || channels !== inputs || x.shape.length !== 3) {
+    throw new ShapeError(`${matrix.label}: expected x [Y, X, ${inputs}], got ${describeShape(x.shape)}`);
+  }
+  const scale = options.upsample ? 2 : 1;
+  const y = x.runtime.result([scale * rows, scale * columns, outputs], 'f32', matrix.label);
+  options.residual?.expect(`${matrix.label}: residual`, y.shape);
+  for (const part of matrix.parts) {
+    const tile = pickConvTile(outputs, x.runtime.isSoftware);
+    const first = part.firstBlock * LANES;
+    const count = Math.min(part.blocks * LANES, outputs - first);
+    const constants = {
+      ROWS: rows,
+      COLUMNS: columns,
+      INPUTS: inputs,
+      OUTPUTS: outputs,
+      SCALE: scale,
+      FIRST: first,
+      COUNT: count,
+      BIAS: matrix.bias !== undefined,
+      RESIDUAL: options.residual !== undefined,
+      ...tile,
+    };
+    const tensors = {
+      x,
+      w: part.tensor,
+      y,
+      ...(matrix.bias && { bias: matrix.bias }),
+      ...(options.residual && { residual: options.residual }),
+    };
+    const tiles = scale * rows * Math.ceil((scale * columns) / tile.TILE);
+    const groups = [Math.ceil(count / 4 / tile.SPREAD), Math.ceil(tiles / tile.GROUP)];
+    x.runtime.dispatch(outputs % 4 === 0 ? kernel : oddKernel, tensors, constants, groups);
+  }
+  return y;
+}
+
+export interface ConvTile {
+  /** Pixels of a row that a thread owns; even. */
+  readonly TILE: number;
+  /** Quads of outputs, and tiles of pixels, in a workgroup. */
+  readonly SPREAD: number;
+  readonly GROUP: number;
+}
+
+/** Software drivers pay for loads, so they get a big register tile; a GPU needs many threads in flight. */
+export function pickConvTile(outputs: number, isSoftware: boolean): ConvTile {
+  const SPREAD = Math.min(LANES, roundUp(outputs, 4)) / 4;
+  return { TILE: isSoftware ? 16 : 8, SPREAD, GROUP: Math.floor(64 / SPREAD) };
+}
+
+const bindings = { x: 'read vec4f', w: 'read quad' } as const;
+const kernel = defineKernel(
+  'conv',
+  { ...bindings, bias: 'read vec4f', residual: 'read vec4f', y: 'write vec4f' },
+  body,
+);
+/** For outputs that are no whole quads, such as three colours. */
+const oddKernel = defineKernel(
+  'convOdd',
+  { ...bindings, bias: 'read f32', residual: 'read f32', y: 'write f32' },
+  body,
+);
+
+function body(constants: Constants): string {
+  const { TILE, SPREAD, GROUP, OUTPUTS, COLUMNS, SCALE, BIAS, RESIDUAL } = constants as {
+    readonly [name: string]: number;
+  };
+  const tile = (piece: (pixel: number) => string) => unroll(TILE!, piece);
+  const reads = TILE! / SCALE! + 2;
+  // The border is column −1, and column COLUMNS at a place that is the same in every tile that has it.
+  const last = (SCALE! * COLUMNS!) % TILE! || TILE!;
+  const inside = (read: number) =>
+    read === 0 ? 'left >= 0' : read === last / SCALE! + 1 ? `left + ${read} < COLUMNS` : '';
+  const load = (read: number) =>
+    inside(read) ? `select(vec4f(), x[at${read} + c], inside${read})` : `x[at${read} + c]`;
+  const put = (pixel: number) =>
+    OUTPUTS! % 4 === 0
+      ? `let quad${pixel} = place / 4u + ${pixel}u * (OUTPUTS / 4u);
+      y[quad${pixel}] = s${pixel}${BIAS ? ' + offset' : ''}${RESIDUAL ? ` + residual[quad${pixel}]` : ''};`
+      : `for (var k = 0u; k < min(4u, COUNT - output); k++) {
+      let one = place + ${pixel}u * OUTPUTS + k;
+      y[one] = s${pixel}[k]${BIAS ? ' + bias[FIRST + output + k]' : ''}${RESIDUAL ? ' + residual[one]' : ''};
+    }`;
+  return `
+const HIGH = SCALE * ROWS;
+const WIDE = SCALE * COLUMNS;
+const QUADS = INPUTS / 4u;
+const TILES = (WIDE + TILE - 1) / TILE;
+/** Quads of a tap of a block: see linear-weight.ts. */
+const TAP = QUADS * ${LANES}u;
+
+@compute @workgroup_size(${SPREAD}, ${GROUP})
+fn main(@builtin(global_invocation_id) at: vec3u) {
+  let output = at.x * 4u;
+  if (at.y >= TILES * HIGH || output >= COUNT) { return; }
+  let v = i32(at.y / TILES);
+  let u0 = i32(at.y % TILES) * TILE;
+  let left = u0 / SCALE - 1;
+  let w0 = output / ${LANES}u * 9u * TAP + output % ${LANES}u * 2u;
+  ${unroll(reads, (r) => (inside(r) ? `let inside${r} = ${inside(r)};` : ''))}
+  ${tile((p) => `var s${p} = vec4f();`)}
+  for (var i = 0; i < 3; i++) {
+    if (v + i < 1 || v + i > HIGH) { continue; }
+    let row = (v + i - 1) / SCALE * COLUMNS;
+    ${unroll(reads, (r) => `let at${r} = u32(row + clamp(left + ${r}, 0, COLUMNS - 1)) * QUADS;`)}
+    for (var c = 0u; c < QUADS; c++) {
+      ${unroll(reads, (r) => `let x${r} = ${load(r)};`)}
+      let w = w0 + u32(i) * 3u * TAP + c / 2u * ${2 * LANES}u + c % 2u;
+      ${unroll(
+        3,
+        (j) => `{
+        let m = mat4x4f(${[0, 2, 4, 6].map((o) => `w_at(w + ${j}u * TAP + ${o}u)`)});
+        ${tile((p) => `s${p} += x${Math.floor((p + j - 1) / SCALE!) + 1} * m;`)}
+      }`,
+      )}
+    }
+  }
+  let place = u32(v * WIDE + u0) * OUTPUTS + FIRST + output;
+  ${OUTPUTS! % 4 === 0 && BIAS ? 'let offset = bias[(FIRST + output) / 4u];' : ''}
+  ${tile((p) => (last === TILE ? put(p) : `if (u0 + ${p} < WIDE) { ${put(p)} }`))}
+}`;
+}

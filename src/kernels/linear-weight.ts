@@ -1,0 +1,100 @@
+/**
+ * Weights of linear layers, packed for the kernel.
+ *
+ * Outputs are grouped in blocks of `LANES`. Inside a block the order is [chunk of 8 inputs][output][8 inputs]: threads of
+ * a block that walk along the inputs read neighbouring 16 bytes (f16). A matrix too large for one binding is split into
+ * parts of whole blocks. A paired weight interleaves two matrices block by block, gate then up.
+ */
+
+import type { Dtype } from '../tensor/dtype.ts';
+import { DeviceError, ShapeError } from '../tensor/errors.ts';
+import type { Runtime } from '../tensor/runtime.ts';
+import { roundUp } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+/** Outputs in a block, and threads that share it. */
+export const LANES = 32;
+/** Inputs in a chunk. */
+export const CHUNK = 8;
+
+export interface LinearPart {
+  readonly tensor: Tensor;
+  readonly firstBlock: number;
+  readonly blocks: number;
+}
+
+export interface LinearWeight {
+  readonly label: string;
+  readonly inputs: number;
+  /** Width of the result: for a paired weight that of one of the two matrices. */
+  readonly outputs: number;
+  readonly paired: boolean;
+  readonly parts: readonly LinearPart[];
+  readonly bias: Tensor | undefined;
+  dispose(): void;
+}
+
+export interface LinearShape {
+  readonly label: string;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly paired?: boolean;
+  readonly dtype: Dtype;
+  readonly bias?: Tensor;
+}
+
+/** Elements of one block. */
+export function blockCount(inputs: number): number {
+  return LANES * roundUp(inputs, CHUNK);
+}
+
+/**
+ * Memory for a linear layer, to be filled block by block with `packBlock`.
+ *
+ * Throws ShapeError when the inputs are no multiple of 4.
+ */
+export function allocateLinear(runtime: Runtime, shape: LinearShape): LinearWeight {
+  const { label, inputs, outputs, paired = false, dtype, bias } = shape;
+  if (inputs % 4 !== 0) throw new ShapeError(`${label}: expected a number of inputs that 4 divides, got ${inputs}`);
+  const step = paired ? 2 : 1;
+  const blocks = Math.ceil(outputs / LANES) * step;
+  const blockBytes = blockCount(inputs) * (dtype === 'f16' ? 2 : 4);
+  const most = Math.floor(runtime.maxBindingBytes / blockBytes / step) * step;
+  if (most === 0) {
+    throw new DeviceError(`${label}: expected a binding limit of ${step * blockBytes} bytes, got ${runtime.maxBindingBytes}`);
+  }
+  const parts: LinearPart[] = [];
+  for (let firstBlock = 0; firstBlock < blocks; firstBlock += most) {
+    const count = Math.min(most, blocks - firstBlock);
+    parts.push({ tensor: runtime.tensor([count, blockCount(inputs)], dtype, label), firstBlock, blocks: count });
+  }
+  const dispose = () => {
+    for (const { tensor } of parts) tensor.dispose();
+    bias?.dispose();
+  };
+  return { label, inputs, outputs, paired, parts, bias, dispose };
+}
+
+/**
+ * One block in the kernel's order. `rows` [n <= LANES, inputs] are the block's outputs; missing ones become zeros.
+ * `gain` [inputs] is multiplied in: the gain of the norm before the layer.
+ */
+export function packBlock(rows: Float32Array, inputs: number, gain?: Float32Array): Float32Array<ArrayBuffer> {
+  const packed = new Float32Array(blockCount(inputs));
+  const outputs = rows.length / inputs;
+  for (let output = 0; output < outputs; output++) {
+    for (let input = 0; input < inputs; input++) {
+      const chunk = Math.floor(input / CHUNK);
+      const value = rows[output * inputs + input]! * (gain ? gain[input]! : 1);
+      packed[(chunk * LANES + output) * CHUNK + (input % CHUNK)] = value;
+    }
+  }
+  return packed;
+}
+
+/** Writes a packed block. `block` counts through all parts. */
+export function writeBlock(weight: LinearWeight, block: number, packed: Float32Array<ArrayBuffer>): void {
+  const part = weight.parts.find(({ firstBlock, blocks }) => block >= firstBlock && block < firstBlock + blocks);
+  if (!part) throw new ShapeError(`${weight.label}: expected a block below its end, got ${block}`);
+  part.tensor.writeAt((block - part.firstBlock) * packed.length, packed);
+}

@@ -1,0 +1,243 @@
+/**
+ * One token of every image from its logits, without leaving the GPU.
+ *
+ *     l = (uncond + (cond − uncond) · scale) / temperature
+ *     keep l ≥ the k-th largest (top-k; ties stay); of those, tokens with less than p of the mass above them (top-p)
+ *     token = the first whose cumulative weight exceeds u · Σ weight,   weight = exp(l − max l)
+ *
+ * `u` is a Philox4x32-10 draw, counter (position, image), key (seed): an image does not depend on what else is in the
+ * batch. The position is counted on the GPU, one up a draw, so a recorded draw needs nothing from the CPU.
+ * One workgroup an image. Thresholds are found by radix search over the bits of the logits, not by sorting.
+ * Sources: LlamaGen generate.py `sample`, `top_k_top_p_filtering`; Philox: Salmon et al., SC 2011.
+ */
+
+import { type Constants, defineKernel } from '../tensor/kernel.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+export interface DrawState {
+  /** Token of each image and position, u32 [B, N]. */
+  readonly tokens: Tensor;
+  /** The last token drawn for each image, u32 [B]: what is fed next. */
+  readonly token: Tensor;
+  /** Draws so far, u32 [B]. */
+  readonly drawn: Tensor;
+  /** Low and high word of the seed, identity of the first image, spare: u32 [4]. */
+  readonly seed: Tensor;
+}
+
+export interface DrawOptions {
+  /** 1 or less: logits [B, V], no unconditional rows. More: logits [2 B, V], conditional rows first. */
+  readonly guidanceScale: number;
+  /** From draw number `cfgInterval + 2` on (0-based) the conditional logits alone are used; -1: never. */
+  readonly cfgInterval: number;
+  /** 0: the largest logit wins. */
+  readonly temperature: number;
+  /** 0: off. */
+  readonly topK: number;
+  /** 1: off. */
+  readonly topP: number;
+}
+
+const THREADS = 256;
+
+/** Draws into `state`. Returns the weights after filtering, f32 [B, V], not normalised. */
+export function sample(logits: Tensor, state: DrawState, options: DrawOptions): Tensor {
+  const [rows, vocabulary] = logits.matrix('sample: logits');
+  const [images, positions] = state.tokens.matrix('sample: tokens');
+  const guided = options.guidanceScale > 1;
+  logits.expect('sample: logits', [guided ? 2 * images : images, vocabulary]);
+  const weights = logits.runtime.result([images, vocabulary], 'f32', 'weights');
+  const constants = {
+    IMAGES: images,
+    ROWS: rows,
+    VOCABULARY: vocabulary,
+    POSITIONS: positions,
+    GUIDED: guided,
+    SCALE: options.guidanceScale,
+    INTERVAL: options.cfgInterval,
+    TEMPERATURE: Math.max(options.temperature, 1e-5),
+    GREEDY: options.temperature === 0,
+    TOP_K: options.topK >= vocabulary ? 0 : options.topK,
+    TOP_P: options.topP,
+  };
+  const { tokens, token, drawn, seed } = state;
+  logits.runtime.dispatch(kernel, { logits, weights, tokens, token, drawn, seed }, constants, [images]);
+  return weights;
+}
+
+const kernel = defineKernel(
+  'sample',
+  {
+    logits: 'read f32',
+    weights: 'write f32',
+    tokens: 'write u32',
+    token: 'write u32',
+    drawn: 'write u32',
+    seed: 'read u32',
+  },
+  body,
+);
+
+/** WGSL: 10 rounds of Philox 4x32. `mulWide` is the 64-bit product, from halves of 16 bits. */
+export const PHILOX = `
+fn mulWide(a: u32, b: u32) -> vec2u {
+  let al = a & 0xffff; let ah = a >> 16;
+  let bl = b & 0xffff; let bh = b >> 16;
+  let middle = ah * bl + ((al * bl) >> 16);
+  let carry = al * bh + (middle & 0xffff);
+  return vec2u(ah * bh + (middle >> 16) + (carry >> 16), a * b);
+}
+fn philox(counter: vec4u, key: vec2u) -> vec4u {
+  var c = counter;
+  var k = key;
+  for (var round = 0; round < 10; round++) {
+    let p = mulWide(0xd2511f53u, c.x);
+    let q = mulWide(0xcd9e8d57u, c.z);
+    c = vec4u(q.x ^ c.y ^ k.x, q.y, p.x ^ c.w ^ k.y, p.y);
+    k += vec2u(0x9e3779b9u, 0xbb67ae85u);
+  }
+  return c;
+}`;
+
+const TOP_K_SEARCH = `
+    // the k-th largest, eight bits of it a pass: a histogram of the next eight among those that share the bits so far
+    var wanted = u32(TOP_K);
+    for (var shift = 24i; shift >= 0; shift -= 8) {
+      atomicStore(&histogram[lane], 0);
+      workgroupBarrier();
+      let mask = select(0xffffffffu << u32(shift + 8), 0u, shift == 24);
+      for (var v = lane; v < VOCABULARY; v += THREADS) {
+        let k = order(weights[base + v]);
+        if ((k & mask) == (threshold & mask)) { atomicAdd(&histogram[(k >> u32(shift)) & 255], 1); }
+      }
+      workgroupBarrier();
+      if (lane == 0) {
+        var bin = 255u;
+        while (bin > 0 && atomicLoad(&histogram[bin]) < wanted) {
+          wanted -= atomicLoad(&histogram[bin]);
+          bin--;
+        }
+        found = vec2u(threshold | (bin << u32(shift)), wanted);
+      }
+      let hit = workgroupUniformLoad(&found);
+      threshold = hit.x;
+      wanted = hit.y;
+    }`;
+
+const TOP_P_SEARCH = `
+    // the smallest key with at most p of the mass above it, bit by bit: each bit stays 0 while that holds
+    let total = sumOf(base, lane, most, threshold, true);
+    var key = 0xffffffffu;
+    for (var bit = 31i; bit >= 0; bit--) {
+      let trial = key & ~(1u << u32(bit));
+      if (sumOf(base, lane, most, max(threshold, trial + 1), trial != 0xffffffffu) <= TOP_P * total) { key = trial; }
+    }
+    threshold = max(threshold, key);`;
+
+function body({ GUIDED, GREEDY, TOP_K, TOP_P }: Constants): string {
+  const filter = `${TOP_K ? TOP_K_SEARCH : ''}${Number(TOP_P) < 1 ? TOP_P_SEARCH : ''}`;
+  const draw = `
+    var own = 0.0;
+    for (var v = lane; v < VOCABULARY; v += THREADS) {
+      let l = weights[base + v];
+      let w = select(0.0, exp(l - most), order(l) >= threshold);
+      weights[base + v] = w;
+      own += w;
+    }
+    sums[lane] = own;
+    workgroupBarrier();
+    if (lane == 0) {
+      // the thread whose share of the mass holds the point, and how far into it the point lies
+      let bits = philox(vec4u(position, seed[2] + image, 0, 0), vec2u(seed[0], seed[1])).x;
+      var all = 0.0;
+      for (var i = 0u; i < THREADS; i++) { all += sums[i]; }
+      var left = f32(bits >> 8) * 0x1p-24 * all;
+      var owner = 0u;
+      for (var i = 0u; i < THREADS; i++) {
+        if (sums[i] == 0.0) { continue; }
+        owner = i;
+        if (left < sums[i]) { break; }
+        left -= sums[i];
+      }
+      var chosen = 0u;
+      for (var v = owner; v < VOCABULARY; v += THREADS) {
+        let w = weights[base + v];
+        if (w == 0.0) { continue; }
+        chosen = v;
+        if (left < w) { break; }
+        left -= w;
+      }
+      finish(image, position, chosen);
+    }`;
+  const argmax = `
+    // the lowest id among the largest logits
+    var chosen = 0xffffffffu;
+    for (var v = lane; v < VOCABULARY; v += THREADS) {
+      let isMost = weights[base + v] == most;
+      if (isMost) { chosen = min(chosen, v); }
+      weights[base + v] = select(0.0, 1.0, isMost);
+    }
+    if (lane == 0) { atomicStore(&histogram[0], 0xffffffffu); }
+    workgroupBarrier();
+    atomicMin(&histogram[0], chosen);
+    workgroupBarrier();
+    if (lane == 0) { finish(image, position, atomicLoad(&histogram[0])); }`;
+  return `${PHILOX}
+const THREADS = ${THREADS};
+var<workgroup> sums: array<f32, THREADS>;
+var<workgroup> histogram: array<atomic<u32>, THREADS>;
+var<workgroup> found: vec2u;
+
+// floats as unsigned numbers of the same order
+fn order(l: f32) -> u32 {
+  let bits = bitcast<u32>(l);
+  return select(bits | 0x80000000u, ~bits, bits >> 31 == 1);
+}
+// mass of the logits whose order is at least threshold; zero where there can be none
+fn sumOf(base: u32, lane: u32, most: f32, threshold: u32, any: bool) -> f32 {
+  var own = 0.0;
+  for (var v = lane; v < VOCABULARY; v += THREADS) {
+    let l = weights[base + v];
+    if (any && order(l) >= threshold) { own += exp(l - most); }
+  }
+  workgroupBarrier();
+  sums[lane] = own;
+  workgroupBarrier();
+  var sum = 0.0;
+  for (var i = 0u; i < THREADS; i++) { sum += sums[i]; }
+  return sum;
+}
+fn finish(image: u32, position: u32, chosen: u32) {
+  tokens[image * POSITIONS + position] = chosen;
+  token[image] = chosen;
+  drawn[image] = position + 1;
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let image = group.x;
+  let base = image * VOCABULARY;
+  let position = drawn[image];
+  var most = -3.4e38;
+  for (var v = lane; v < VOCABULARY; v += THREADS) {
+    var l = logits[base + v];
+    ${
+      GUIDED
+        ? `if (INTERVAL < 0 || i32(position) < INTERVAL + 2) {
+      let u = logits[(IMAGES + image) * VOCABULARY + v];
+      l = u + (l - u) * SCALE;
+    }`
+        : ''
+    }
+    ${GREEDY ? '' : 'l /= TEMPERATURE;'}
+    weights[base + v] = l;
+    most = max(most, l);
+  }
+  sums[lane] = most;
+  workgroupBarrier();
+  for (var i = 0u; i < THREADS; i++) { most = max(most, sums[i]); }
+  workgroupBarrier();
+  var threshold = 0u;
+  ${GREEDY ? argmax : `${filter}${draw}`}
+}`;
+}

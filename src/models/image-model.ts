@@ -1,0 +1,77 @@
+/**
+ * What every family offers, and what it asks of the memory it is given.
+ *
+ * Shape letters, here and everywhere: `B` images, `R` rows (B, doubled by guidance: conditional first), `T` tokens fed
+ * at once, `C` model width, `H` query heads, `G` KV heads, `D` head dim, `V` vocabulary, `N` tokens of an image, `W` line
+ * length, `S` slots.
+ */
+
+import type { Rotation } from '../kernels/paged-attention.ts';
+import type { Dtype } from '../tensor/dtype.ts';
+import type { Runtime } from '../tensor/runtime.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+export type { Rotation };
+
+/** The image as the model sees it: lines of tokens in raster order. */
+export interface LineGrid {
+  readonly lines: number;
+  readonly lineLength: number;
+}
+
+/** Sizes that a store of keys and values depends on. */
+export interface Geometry {
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+/** What a model asks of whatever remembers keys and values. */
+export interface Memory {
+  /** qkv [R · T, (H + 2 G) · D], not yet rotated → attention output [R · T, H · D]. */
+  attend(layer: number, qkv: Tensor, rotation: Rotation): Tensor;
+}
+
+/** What an image is drawn from, on the GPU: class tokens or a caption. */
+export interface Condition {
+  /** Images B, and rows R of every step. */
+  readonly images: number;
+  readonly rows: number;
+  /** Condition tokens T of a row. */
+  readonly tokens: number;
+  /** First condition token of each row that may be attended to; [R]. Those before it are padding. */
+  readonly starts: readonly number[];
+  /** Condition token of each row whose position is 0; [R]. */
+  readonly shifts: readonly number[];
+  /** Records the embeddings [R · T, C]. */
+  embeddings(): Tensor;
+  dispose(): void;
+  [Symbol.dispose](): void;
+}
+
+/** A model of some family at some size, with its weights on the GPU. */
+export interface ImageModel<Prompt> {
+  readonly name: string;
+  readonly runtime: Runtime;
+  readonly grid: LineGrid;
+  readonly geometry: Geometry;
+  /** Storage of keys and values. */
+  readonly kvDtype: Dtype;
+  readonly vocabulary: number;
+  readonly width: number;
+  /** Pixels of a side of one token. */
+  readonly patch: number;
+  /** Sampling of the reference's own script, for what a caller leaves out. */
+  readonly defaults: { readonly guidanceScale: number; readonly topK: number; readonly temperature: number; readonly topP: number };
+  /** Validates a prompt and puts it on the GPU; with guidance the rows double. Throws OptionError. */
+  condition(prompt: Prompt, guided: boolean): Condition;
+  /** tokens u32 [B] → embeddings [rows, C]. */
+  embed(tokens: Tensor, rows: number): Tensor;
+  /** x [R · T, C] → logits of the last token of each row, [R, V]. */
+  logits(x: Tensor, memory: Memory, tokens: number): Tensor;
+  /** tokens u32 [N] of one image → pixels in about [-1, 1], f32 [height, width, 3]. */
+  decode(tokens: Tensor): Tensor;
+  dispose(): void;
+  [Symbol.dispose](): void;
+}

@@ -1,0 +1,96 @@
+/** What a LlamaGen image is drawn from: a class, or the features of a caption. */
+
+import { type EmbeddingTable, embedding } from '../../kernels/embedding.ts';
+import { linear } from '../../kernels/linear.ts';
+import type { LinearWeight } from '../../kernels/linear-weight.ts';
+import { OptionError } from '../../tensor/errors.ts';
+import type { Runtime } from '../../tensor/runtime.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { Condition } from '../image-model.ts';
+
+/** Class ids, one an image. */
+export interface ClassPrompt {
+  readonly classes: readonly number[];
+}
+
+/** Features of captions as the text encoder gives them: the valid ones first, then padding that is not read. */
+export interface CaptionPrompt {
+  readonly captions: readonly {
+    /** [tokens, width], row major; `length` of them are valid. */
+    readonly features: Float32Array;
+    readonly length: number;
+  }[];
+}
+
+export type LlamaGenPrompt = ClassPrompt | CaptionPrompt;
+
+export type ConditionWeights =
+  | { readonly kind: 'class'; readonly table: EmbeddingTable; readonly classes: number }
+  | {
+      readonly kind: 'caption';
+      readonly fc1: LinearWeight;
+      readonly fc2: LinearWeight;
+      /** [tokens, width] on the CPU: it is uploaded with the captions, through the same projection. */
+      readonly unconditional: Float32Array;
+      readonly tokens: number;
+      readonly width: number;
+    };
+
+/** Validates the prompt and uploads it. With guidance, rows B .. 2 B - 1 are the unconditional ones. */
+export function makeCondition(runtime: Runtime, weights: ConditionWeights, prompt: LlamaGenPrompt, guided: boolean): Condition {
+  if (weights.kind === 'class') return classCondition(runtime, weights, expectClasses(prompt, weights.classes), guided);
+  return captionCondition(runtime, weights, expectCaptions(prompt), guided);
+}
+
+function classCondition(runtime: Runtime, { table, classes }: ConditionWeights & { kind: 'class' }, ids: readonly number[], guided: boolean): Condition {
+  const all = guided ? [...ids, ...ids.map(() => classes)] : ids;
+  const tensor = runtime.tensor([all.length], 'u32', 'class ids', Uint32Array.from(all));
+  return condition(tensor, { images: ids.length, tokens: 1, starts: all.map(() => 0) }, () => embedding(tensor, table));
+}
+
+/** Captions are padded on the left; the padding is hidden from all rows, in both branches. Source: sample_t2i.py. */
+function captionCondition(runtime: Runtime, weights: ConditionWeights & { kind: 'caption' }, captions: CaptionPrompt['captions'], guided: boolean): Condition {
+  const { tokens, width, fc1, fc2, unconditional } = weights;
+  const images = captions.length;
+  const rows = guided ? 2 * images : images;
+  const features = new Float32Array(rows * tokens * width);
+  for (const [image, caption] of captions.entries()) {
+    if (caption.features.length !== tokens * width || !(caption.length >= 1 && caption.length <= tokens)) {
+      throw new OptionError(
+        `captions[${image}]: expected features [${tokens}, ${width}] with 1 to ${tokens} valid, got ${caption.features.length} values with ${caption.length} valid`,
+      );
+    }
+    const valid = caption.features.subarray(0, caption.length * width);
+    features.set(valid, ((image + 1) * tokens - caption.length) * width);
+    if (guided) features.set(unconditional, (images + image) * tokens * width);
+  }
+  const tensor = runtime.tensor([rows * tokens, width], 'f32', 'captions', features);
+  const padding = captions.map(({ length }) => tokens - length);
+  const starts = guided ? [...padding, ...padding] : padding;
+  return condition(tensor, { images, tokens, starts }, () => linear(linear(tensor, fc1, { activation: 'geluTanh' }), fc2));
+}
+
+function condition(tensor: Tensor, shape: Pick<Condition, 'images' | 'tokens' | 'starts'>, embeddings: () => Tensor): Condition {
+  const dispose = () => tensor.dispose();
+  const shifts = shape.starts.map(() => 0);
+  return { ...shape, rows: shape.starts.length, shifts, embeddings, dispose, [Symbol.dispose]: dispose };
+}
+
+function expectClasses(prompt: LlamaGenPrompt, classes: number): readonly number[] {
+  if (!('classes' in prompt) || prompt.classes.length === 0) {
+    throw new OptionError('prompt: expected { classes: [...] } with at least one class, got none; this model is class-conditional');
+  }
+  for (const [image, id] of prompt.classes.entries()) {
+    if (!Number.isInteger(id) || id < 0 || id >= classes) {
+      throw new OptionError(`classes[${image}]: expected a whole number from 0 to ${classes - 1}, got ${id}`);
+    }
+  }
+  return prompt.classes;
+}
+
+function expectCaptions(prompt: LlamaGenPrompt): CaptionPrompt['captions'] {
+  if (!('captions' in prompt) || prompt.captions.length === 0) {
+    throw new OptionError('prompt: expected { captions: [...] } with at least one caption, got none; this model is text-conditional');
+  }
+  return prompt.captions;
+}

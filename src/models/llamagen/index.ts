@@ -1,0 +1,107 @@
+/** LlamaGen as an `ImageModel`. */
+
+import type { Checkpoint } from '../../tensor/checkpoint.ts';
+import type { Dtype } from '../../tensor/dtype.ts';
+import type { Runtime } from '../../tensor/runtime.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { type LoadOptions, Weights } from '../../tensor/weights.ts';
+import type { Condition, Geometry, ImageModel, LineGrid, Memory } from '../image-model.ts';
+import { LayerLoader } from '../load-layers.ts';
+import { VQ_IGNORED, type VqConfig } from '../vq/config.ts';
+import { decode, type VqDecoder } from '../vq/decoder.ts';
+import { loadVqDecoder } from '../vq/load.ts';
+import { type ConditionWeights, type LlamaGenPrompt, makeCondition } from './condition.ts';
+import type { LlamaGenConfig } from './config.ts';
+import { GPT_IGNORED, loadCondition, loadTransformer } from './load.ts';
+import { embed, forward, logits, type Transformer } from './model.ts';
+
+export interface LlamaGenOptions extends LoadOptions {
+  readonly name: string;
+  readonly config: LlamaGenConfig;
+  readonly vqConfig: VqConfig;
+  /** Storage of matrices, keys and values. Default f16. */
+  readonly dtype?: 'f16' | 'f32';
+}
+
+export class LlamaGen implements ImageModel<LlamaGenPrompt> {
+  readonly name: string;
+  readonly grid: LineGrid;
+  readonly geometry: Geometry;
+  readonly kvDtype: Dtype;
+  readonly vocabulary: number;
+  readonly width: number;
+  readonly patch: number;
+  readonly defaults: ImageModel<LlamaGenPrompt>['defaults'];
+
+  private constructor(
+    readonly runtime: Runtime,
+    options: LlamaGenOptions,
+    private readonly weights: {
+      readonly transformer: Transformer;
+      readonly condition: ConditionWeights;
+      readonly vq: VqDecoder;
+      readonly loader: LayerLoader;
+      readonly vqLoader: LayerLoader;
+    },
+  ) {
+    const { config, vqConfig, dtype = 'f16' } = options;
+    this.name = options.name;
+    this.grid = { lines: config.side, lineLength: config.side };
+    this.geometry = { layers: config.layers, heads: config.heads, kvHeads: config.kvHeads, headDim: config.width / config.heads };
+    this.kvDtype = dtype;
+    this.vocabulary = config.vocabulary;
+    this.width = config.width;
+    this.patch = 2 ** (vqConfig.multipliers.length - 1);
+    // Sources: sample_c2i.py and sample_t2i.py
+    this.defaults =
+      config.condition.kind === 'class'
+        ? { guidanceScale: 4, topK: 2000, temperature: 1, topP: 1 }
+        : { guidanceScale: 7.5, topK: 1000, temperature: 1, topP: 1 };
+  }
+
+  /** Loads both checkpoints onto the GPU, a slice at a time. Throws FormatError for a checkpoint of another model. */
+  static async load(runtime: Runtime, gpt: Checkpoint, vq: Checkpoint, options: LlamaGenOptions): Promise<LlamaGen> {
+    const dtype = options.dtype ?? 'f16';
+    const loader = new LayerLoader(runtime, new Weights(gpt, GPT_IGNORED, options), dtype);
+    const vqLoader = new LayerLoader(runtime, new Weights(vq, VQ_IGNORED, options), dtype);
+    try {
+      const transformer = await loadTransformer(loader, options.config);
+      const condition = await loadCondition(loader, options.config);
+      loader.weights.finish();
+      const decoder = await loadVqDecoder(vqLoader, options.vqConfig);
+      vqLoader.weights.finish();
+      await runtime.settled();
+      return new LlamaGen(runtime, options, { transformer, condition, vq: decoder, loader, vqLoader });
+    } catch (error) {
+      loader.dispose();
+      vqLoader.dispose();
+      throw error;
+    }
+  }
+
+  condition(prompt: LlamaGenPrompt, guided: boolean): Condition {
+    return makeCondition(this.runtime, this.weights.condition, prompt, guided);
+  }
+
+  embed(tokens: Tensor, rows: number): Tensor {
+    return embed(this.weights.transformer, tokens, rows);
+  }
+
+  logits(x: Tensor, memory: Memory, tokens: number): Tensor {
+    const { transformer } = this.weights;
+    return logits(transformer, forward(transformer, x, memory), tokens);
+  }
+
+  decode(tokens: Tensor): Tensor {
+    return decode(this.weights.vq, tokens, this.grid);
+  }
+
+  dispose(): void {
+    this.weights.loader.dispose();
+    this.weights.vqLoader.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

@@ -1,0 +1,61 @@
+/** LlamaGen's checkpoint names to our layers. */
+
+import type { LlamaGenConfig } from './config.ts';
+import type { LayerLoader } from '../load-layers.ts';
+import type { ConditionWeights } from './condition.ts';
+import type { Block, Transformer } from './model.ts';
+import { rotationTable } from './rotation.ts';
+
+/** Tensors that a GPT checkpoint may hold and inference makes itself. */
+export const GPT_IGNORED: readonly RegExp[] = [/^freqs_cis$/, /^causal_mask$/, /\.kv_cache\./];
+
+export async function loadTransformer(loader: LayerLoader, config: LlamaGenConfig): Promise<Transformer> {
+  const { width, vocabulary, heads, side, ropeBase, normEpsilon } = config;
+  const condition = config.condition.kind === 'class' ? 1 : config.condition.tokens;
+  const headDim = width / heads;
+  const tokens = await loader.table('tok_embeddings.weight', vocabulary, width);
+  const blocks: Block[] = [];
+  for (let layer = 0; layer < config.layers; layer++) blocks.push(await loadBlock(loader, config, `layers.${layer}`));
+  const output = await loader.linear({ name: 'output.weight', inputs: width, outputs: vocabulary, gain: 'norm.weight' });
+  const table = rotationTable(condition, side, headDim, ropeBase);
+  const angles = loader.own(loader.runtime.tensor([condition + side * side, headDim / 2, 2], 'f32', 'rotation', table));
+  return { tokens, blocks, output, rotation: { angles, pairing: 'adjacent' }, normEpsilon };
+}
+
+async function loadBlock(loader: LayerLoader, config: LlamaGenConfig, at: string): Promise<Block> {
+  const { width, hidden, heads, kvHeads } = config;
+  return {
+    qkv: await loader.linear({
+      name: `${at}.attention.wqkv.weight`,
+      inputs: width,
+      outputs: (heads + 2 * kvHeads) * (width / heads),
+      gain: `${at}.attention_norm.weight`,
+    }),
+    out: await loader.linear({ name: `${at}.attention.wo.weight`, inputs: width, outputs: width }),
+    gateUp: await loader.linear({
+      name: `${at}.feed_forward.w1.weight`,
+      up: `${at}.feed_forward.w3.weight`,
+      inputs: width,
+      outputs: hidden,
+      gain: `${at}.ffn_norm.weight`,
+    }),
+    down: await loader.linear({ name: `${at}.feed_forward.w2.weight`, inputs: hidden, outputs: width }),
+  };
+}
+
+export async function loadCondition(loader: LayerLoader, config: LlamaGenConfig): Promise<ConditionWeights> {
+  const { condition, width } = config;
+  if (condition.kind === 'class') {
+    const table = await loader.table('cls_embedding.embedding_table.weight', condition.classes + 1, width);
+    return { kind: 'class', table, classes: condition.classes };
+  }
+  const unconditional = await loader.weights.values('cls_embedding.uncond_embedding', [condition.tokens, condition.width]);
+  return {
+    kind: 'caption',
+    fc1: await loader.linear({ name: 'cls_embedding.cap_proj.fc1.weight', inputs: condition.width, outputs: width }),
+    fc2: await loader.linear({ name: 'cls_embedding.cap_proj.fc2.weight', inputs: width, outputs: width }),
+    unconditional,
+    tokens: condition.tokens,
+    width: condition.width,
+  };
+}

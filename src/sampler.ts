@@ -1,0 +1,92 @@
+/** How tokens are drawn: validated options, and the state of the draw on the GPU. */
+
+import { type DrawState, sample } from './kernels/sample.ts';
+import { OptionError } from './tensor/errors.ts';
+import type { Runtime } from './tensor/runtime.ts';
+import type { Tensor } from './tensor/tensor.ts';
+
+export interface SamplingOptions {
+  /** Classifier-free guidance: uncond + (cond − uncond) · scale. 1 or less turns it off, and halves the rows. */
+  readonly guidanceScale?: number;
+  /** From image token `cfgInterval + 2` (0-based) on, the conditional logits alone are used. Default -1: never. */
+  readonly cfgInterval?: number;
+  /** 0 takes the largest logit. Default 1. */
+  readonly temperature?: number;
+  /** Draw among the k largest logits; 0 is off. */
+  readonly topK?: number;
+  /** Draw among the largest probabilities that together reach p; 1 is off. */
+  readonly topP?: number;
+  /** Whole number below 2^53. The same seed on the same adapter gives the same tokens. Default 0. */
+  readonly seed?: number;
+  /** Identity of the first image: image b of a run draws what image `firstImage + b` of any run draws. Default 0. */
+  readonly firstImage?: number;
+}
+
+export type Sampling = Required<SamplingOptions>;
+
+const RANGES: readonly (readonly [keyof Sampling, string, (value: number) => boolean])[] = [
+  ['guidanceScale', 'a number from 0 to 1000', (v) => v >= 0 && v <= 1000],
+  ['cfgInterval', 'a whole number from -1', (v) => Number.isInteger(v) && v >= -1],
+  ['temperature', 'a number from 0 to 1000', (v) => v >= 0 && v <= 1000],
+  ['topK', 'a whole number from 0', (v) => Number.isInteger(v) && v >= 0],
+  ['topP', 'a number above 0, up to 1', (v) => v > 0 && v <= 1],
+  ['seed', 'a whole number from 0 to 2^53 - 1', (v) => Number.isSafeInteger(v) && v >= 0],
+  ['firstImage', 'a whole number from 0 to 2^31', (v) => Number.isInteger(v) && v >= 0 && v <= 2 ** 31],
+];
+
+/** Fills in what the caller left out. Throws OptionError naming the option. */
+export function resolveSampling(options: SamplingOptions, defaults: SamplingOptions): Sampling {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const sampling = { guidanceScale: 1, cfgInterval: -1, temperature: 1, topK: 0, topP: 1, seed: 0, firstImage: 0, ...defaults, ...given };
+  for (const [name, expected, fits] of RANGES) {
+    const value = sampling[name];
+    if (typeof value !== 'number' || !fits(value)) throw new OptionError(`${name}: expected ${expected}, got ${value}`);
+  }
+  return sampling;
+}
+
+/** Draws one token of every image a call; tokens stay on the GPU. */
+export class Sampler {
+  /** u32 [B, N] */
+  readonly tokens: Tensor;
+  /** The last token of each image, u32 [B]. */
+  readonly token: Tensor;
+  readonly #state: DrawState;
+
+  constructor(
+    runtime: Runtime,
+    images: number,
+    positions: number,
+    readonly sampling: Sampling,
+  ) {
+    const { seed, firstImage } = sampling;
+    this.tokens = runtime.tensor([images, positions], 'u32', 'tokens');
+    this.token = runtime.tensor([images], 'u32', 'token');
+    this.#state = {
+      tokens: this.tokens,
+      token: this.token,
+      drawn: runtime.tensor([images], 'u32', 'drawn'),
+      seed: runtime.tensor([4], 'u32', 'seed', Uint32Array.of(seed % 2 ** 32, Math.floor(seed / 2 ** 32), firstImage, 0)),
+    };
+  }
+
+  /** Records a draw from logits [R, V]. Returns the weights after filtering, [B, V]. */
+  next(logits: Tensor): Tensor {
+    return sample(logits, this.#state, this.sampling);
+  }
+
+  /** The tokens of each image, N long; those not drawn yet are 0. */
+  async read(): Promise<Uint32Array<ArrayBuffer>[]> {
+    const [images = 0, positions = 0] = this.tokens.shape;
+    const all = (await this.tokens.read()) as Uint32Array<ArrayBuffer>;
+    return Array.from({ length: images }, (_, image) => all.slice(image * positions, (image + 1) * positions));
+  }
+
+  dispose(): void {
+    for (const tensor of Object.values(this.#state)) tensor.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * A kernel: WGSL under a prelude of constants.
+ *
+ * The prelude declares the bindings and writes each constant as `const NAME = value;`, so one body serves every size.
+ * Constants are what a configuration fixes; what a step changes comes in through a uniform binding. Both kinds of float
+ * storage are read the same way: a binding `quad` gets a function `NAME_at(index) -> vec4f`, which unpacks f16 or loads
+ * f32, and a writable one also `NAME_put(index, vec4f)`.
+ */
+
+import type { Dtype } from './dtype.ts';
+import { ShapeError } from './errors.ts';
+import type { Tensor } from './tensor.ts';
+
+export type Constant = number | boolean;
+export type Constants = Readonly<Record<string, Constant>>;
+
+/**
+ * How a kernel sees a tensor: `read` or `write` (which may also read), or `uniform`; then the element: a WGSL scalar or
+ * vector, or `quad`: four neighbouring floats of either storage, or `octet`: eight, as a pair of `vec4f`.
+ */
+export type Binding = `${'read' | 'write'} ${'f32' | 'u32' | 'vec2f' | 'vec4f' | 'quad' | 'octet'}` | 'uniform Step';
+
+export interface Kernel {
+  readonly name: string;
+  readonly bindings: Readonly<Record<string, Binding>>;
+  /** The WGSL after the prelude. A function of the constants where tiles must be unrolled. */
+  readonly body: (constants: Constants) => string;
+}
+
+export function defineKernel(
+  name: string,
+  bindings: Readonly<Record<string, Binding>>,
+  body: string | ((constants: Constants) => string),
+): Kernel {
+  return { name, bindings, body: typeof body === 'string' ? () => body : body };
+}
+
+/** Marks WGSL in a template literal for editors; otherwise plain concatenation. */
+export function wgsl(parts: TemplateStringsArray, ...values: readonly (string | number)[]): string {
+  return String.raw({ raw: parts }, ...values);
+}
+
+/** `n` copies of a piece of WGSL, for register tiles whose arrays drivers would keep in memory. */
+export function unroll(n: number, piece: (i: number) => string): string {
+  return Array.from({ length: n }, (_, i) => piece(i)).join('\n');
+}
+
+/** Readable key of a specialised kernel: its name, then bindings' storage and constants in the order of the alphabet. */
+export function kernelKey(kernel: Kernel, dtypes: Readonly<Record<string, Dtype>>, constants: Constants): string {
+  const parts = [
+    ...Object.entries(dtypes).map(([name, dtype]) => `${name}:${dtype}`),
+    ...Object.keys(constants)
+      .sort()
+      .map((name) => `${name}=${constants[name]}`),
+  ];
+  return `${kernel.name} ${parts.join(' ')}`;
+}
+
+/** The tensors' dtypes by binding name. Throws ShapeError where a binding cannot hold its tensor, or lacks one. */
+export function bindingDtypes(kernel: Kernel, tensors: Readonly<Record<string, Tensor>>): Record<string, Dtype> {
+  const dtypes: Record<string, Dtype> = {};
+  for (const name of Object.keys(tensors)) {
+    if (!kernel.bindings[name]) throw new ShapeError(`${kernel.name}: expected no tensor named ${name}`);
+  }
+  for (const [name, binding] of Object.entries(kernel.bindings)) {
+    const tensor = tensors[name];
+    if (!tensor) continue; // the body leaves an absent binding out by a constant
+    const [, element = ''] = binding.split(' ');
+    const fits =
+      element === 'quad' || element === 'octet'
+        ? tensor.dtype !== 'u32'
+        : (element === 'u32' || element === 'Step') === (tensor.dtype === 'u32') && tensor.dtype !== 'f16';
+    if (!fits) throw new ShapeError(`${kernel.name}: ${name}: expected ${element}, got a tensor of ${tensor.dtype}`);
+    dtypes[name] = tensor.dtype;
+  }
+  return dtypes;
+}
+
+/** The whole shader of a specialised kernel. */
+export function source(kernel: Kernel, dtypes: Readonly<Record<string, Dtype>>, constants: Constants): string {
+  const lines = [`// ${kernelKey(kernel, dtypes, constants)}`];
+  for (const [name, value] of Object.entries(constants)) lines.push(`const ${name} = ${value};`);
+  const names = Object.keys(kernel.bindings).filter((name) => name in dtypes);
+  if (names.some((name) => kernel.bindings[name]?.endsWith('octet'))) lines.push(OCTET);
+  for (const [index, name] of names.entries()) {
+    lines.push(declare(index, name, kernel.bindings[name]!, dtypes[name]!));
+  }
+  lines.push(kernel.body(constants));
+  return lines.join('\n');
+}
+
+const OCTET = 'struct Octet { low: vec4f, high: vec4f }';
+
+function declare(index: number, name: string, binding: Binding, dtype: Dtype): string {
+  const [access, element] = binding.split(' ') as [string, string];
+  if (access === 'uniform') return `@group(0) @binding(${index}) var<uniform> ${name}: ${element};`;
+  const half = dtype === 'f16';
+  const stored = element === 'quad' ? (half ? 'vec2u' : 'vec4f') : element === 'octet' ? (half ? 'vec4u' : 'vec4f') : element;
+  const space = access === 'read' ? 'storage, read' : 'storage, read_write';
+  const lines = [`@group(0) @binding(${index}) var<${space}> ${name}: array<${stored}>;`];
+  if (element === 'quad') {
+    const load = half ? `let q = ${name}[i]; return ${unpack('q.x', 'q.y')};` : `return ${name}[i];`;
+    lines.push(`fn ${name}_at(i: u32) -> vec4f { ${load} }`);
+    if (access === 'write') {
+      const value = half ? 'vec2u(pack2x16float(v.xy), pack2x16float(v.zw))' : 'v';
+      lines.push(`fn ${name}_put(i: u32, v: vec4f) { ${name}[i] = ${value}; }`);
+    }
+  }
+  if (element === 'octet') {
+    const load = half
+      ? `let o = ${name}[i]; return Octet(${unpack('o.x', 'o.y')}, ${unpack('o.z', 'o.w')});`
+      : `return Octet(${name}[2u * i], ${name}[2u * i + 1u]);`;
+    lines.push(`fn ${name}_at(i: u32) -> Octet { ${load} }`);
+  }
+  return lines.join('\n');
+}
+
+function unpack(low: string, high: string): string {
+  return `vec4f(unpack2x16float(${low}), unpack2x16float(${high}))`;
+}

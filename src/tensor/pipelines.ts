@@ -1,0 +1,87 @@
+/** Compiled kernels, by key: each specialisation is compiled once for the life of the device. */
+
+import type { Dtype } from './dtype.ts';
+import { DeviceError } from './errors.ts';
+import { type Constants, type Kernel, kernelKey, source } from './kernel.ts';
+import type { Counters } from './runtime.ts';
+
+const COMPUTE_STAGE = 4;
+
+/** A kernel with its constants and storage fixed; the pipeline is there once `ready` has settled. */
+export interface Specialised {
+  readonly key: string;
+  readonly bindingNames: readonly string[];
+  readonly layout: GPUBindGroupLayout;
+  readonly ready: Promise<void>;
+  pipeline: GPUComputePipeline | undefined;
+}
+
+export class Pipelines {
+  readonly #known = new Map<string, Specialised>();
+
+  constructor(
+    private readonly device: GPUDevice,
+    private readonly counters: Counters,
+  ) {}
+
+  /** Starts to compile at once; several compile side by side. */
+  specialise(kernel: Kernel, dtypes: Readonly<Record<string, Dtype>>, constants: Constants): Specialised {
+    const key = kernelKey(kernel, dtypes, constants);
+    const known = this.#known.get(key);
+    if (known) return known;
+    const bindingNames = Object.keys(kernel.bindings).filter((name) => name in dtypes);
+    const layout = this.device.createBindGroupLayout({
+      label: key,
+      entries: bindingNames.map((name, binding) => ({
+        binding,
+        visibility: COMPUTE_STAGE,
+        buffer: { type: bufferType(kernel.bindings[name]!) },
+      })),
+    });
+    const fresh: { -readonly [K in keyof Specialised]: Specialised[K] } = {
+      key,
+      bindingNames,
+      layout,
+      pipeline: undefined,
+      ready: Promise.resolve(),
+    };
+    fresh.ready = this.#compile(key, source(kernel, dtypes, constants), layout).then((pipeline) => {
+      fresh.pipeline = pipeline;
+    });
+    fresh.ready.catch(() => this.#known.delete(key));
+    this.#known.set(key, fresh);
+    return fresh;
+  }
+
+  async #compile(key: string, code: string, layout: GPUBindGroupLayout): Promise<GPUComputePipeline> {
+    this.counters.pipelines++;
+    this.device.pushErrorScope('validation');
+    const module = this.device.createShaderModule({ code, label: key });
+    const scope = this.device.popErrorScope();
+    const pipeline = this.device.createComputePipelineAsync({
+      label: key,
+      layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: 'main' },
+    });
+    pipeline.catch(() => undefined);
+    const fault = await scope;
+    if (fault) throw new DeviceError(`${key}: expected the shader to compile, got ${fault.message}\n${numbered(code)}`);
+    try {
+      return await pipeline;
+    } catch (error) {
+      throw new DeviceError(`${key}: expected a pipeline, got ${(error as Error).message}`);
+    }
+  }
+}
+
+function bufferType(binding: string): GPUBufferBindingType {
+  if (binding.startsWith('uniform')) return 'uniform';
+  return binding.startsWith('read') ? 'read-only-storage' : 'storage';
+}
+
+function numbered(code: string): string {
+  return code
+    .split('\n')
+    .map((line, i) => `${String(i + 1).padStart(4)}  ${line}`)
+    .join('\n');
+}

@@ -1,0 +1,237 @@
+/**
+ * An open device: the one owner of the `GPUDevice`, its buffers and its pipelines.
+ *
+ * Work is recorded once (`record`) and replayed (`run`). Late errors of WebGPU are kept and thrown at the next edge
+ * (`settled`, `read`), so that none is lost in the console.
+ */
+
+import { findAdapter } from '#platform';
+import type { AdapterChoice, AdapterKind } from './adapter.ts';
+import { type Dtype, storedBytes } from './dtype.ts';
+import { assert, DeviceError, DisposedError, RasterlineError } from './errors.ts';
+import { bindingDtypes, type Constants, type Kernel } from './kernel.ts';
+import { Pipelines } from './pipelines.ts';
+import { type Program, ProgramRecorder } from './program.ts';
+import { count, describeShape, type Shape } from './shape.ts';
+import { type Region, Tensor } from './tensor.ts';
+
+/** GPUBufferUsage by number: the global does not exist in Node. */
+const USAGE = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const;
+const MAP_READ = 1;
+
+/** What was done since the runtime was opened; tests prove with these that the loop makes nothing. */
+export interface Counters {
+  submits: number;
+  passes: number;
+  dispatches: number;
+  maps: number;
+  buffers: number;
+  bindGroups: number;
+  pipelines: number;
+}
+
+/** Kinds of machine that kernels are tuned for. */
+export type DriverKind = AdapterKind | 'caller';
+
+export interface RuntimeOptions extends AdapterChoice {
+  /** Use this device; the caller keeps it and `dispose` leaves it alone. */
+  readonly device?: GPUDevice;
+  /** Highest number of bytes in one binding, below what the adapter allows; larger weights are split. For tests. */
+  readonly maxBindingBytes?: number;
+}
+
+export class Runtime {
+  readonly counters: Counters = { submits: 0, passes: 0, dispatches: 0, maps: 0, buffers: 0, bindGroups: 0, pipelines: 0 };
+  /** Bytes of all buffers alive, and the most there have been. */
+  liveBytes = 0;
+  peakBytes = 0;
+  readonly pipelines: Pipelines;
+  readonly #lost: Promise<never>;
+  #failure: RasterlineError | undefined;
+  #recorder: ProgramRecorder | undefined;
+  #disposed = false;
+
+  private constructor(
+    readonly device: GPUDevice,
+    readonly kind: DriverKind,
+    /** One line: which adapter and driver. */
+    readonly description: string,
+    /** Bytes that one binding may have. */
+    readonly maxBindingBytes: number,
+    private readonly owned: { readonly keepAlive: unknown } | undefined,
+  ) {
+    this.pipelines = new Pipelines(device, this.counters);
+    this.#lost = device.lost.then((info) => {
+      if (!this.#disposed) {
+        this.#failure ??= new DeviceError(`device: expected it to stay, lost it (${info.reason || 'unknown'}): ${info.message}; open a new Runtime and load again`);
+      }
+      throw this.#failure ?? new DisposedError('device: used after Runtime.dispose()');
+    });
+    this.#lost.catch(() => undefined);
+    device.onuncapturederror = (event) => {
+      this.#failure ??= new DeviceError(`device: expected no error, got ${event.error.message}`);
+    };
+  }
+
+  /**
+   * Opens a device: the machine's GPU, else a software driver (see `findAdapter`).
+   *
+   * Throws DeviceError naming what was tried when there is no adapter.
+   */
+  static async open(options: RuntimeOptions = {}): Promise<Runtime> {
+    const limit = (device: GPUDevice) =>
+      Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize, options.maxBindingBytes ?? Number.POSITIVE_INFINITY);
+    if (options.device) {
+      return new Runtime(options.device, 'caller', "the caller's device", limit(options.device), undefined);
+    }
+    const found = await findAdapter(options);
+    const wanted = [
+      'maxBufferSize',
+      'maxStorageBufferBindingSize',
+      'maxComputeWorkgroupStorageSize',
+      'maxComputeInvocationsPerWorkgroup',
+      'maxComputeWorkgroupSizeX',
+      'maxStorageBuffersPerShaderStage',
+    ] as const;
+    const requiredLimits = Object.fromEntries(wanted.map((name) => [name, found.adapter.limits[name]]));
+    const device = await found.adapter.requestDevice({ requiredLimits });
+    return new Runtime(device, found.kind, found.description, limit(device), found);
+  }
+
+  /** True for drivers that run shaders on the CPU: kernels are then tiled for few loads and few barriers. */
+  get isSoftware(): boolean {
+    return this.kind === 'lavapipe' || this.kind === 'swiftshader' || this.kind === 'null';
+  }
+
+  /** A tensor in memory of its own (zeros, or `values`); outside recordings only. */
+  tensor(shape: Shape, dtype: Dtype, label: string, values?: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): Tensor {
+    const region: Region = { bytes: storedBytes(dtype, count(shape)), buffer: undefined, state: 'virtual', owned: true };
+    this.allocate(region, `${label} ${describeShape(shape)} ${dtype}`);
+    const tensor = new Tensor(this, shape, dtype, region, label);
+    if (values) tensor.write(values);
+    return tensor;
+  }
+
+  /** A tensor that the program being recorded makes and owns. */
+  result(shape: Shape, dtype: Dtype, label: string): Tensor {
+    assert(this.#recorder, `${label}: kernels run inside runtime.record`);
+    return new Tensor(this, shape, dtype, this.#recorder.region(storedBytes(dtype, count(shape))), label);
+  }
+
+  /** Adds one dispatch to the program being recorded. `workgroups` is [x, y, z]. */
+  dispatch(kernel: Kernel, tensors: Readonly<Record<string, Tensor>>, constants: Constants, workgroups: readonly number[]): void {
+    assert(this.#recorder, `${kernel.name}: kernels run inside runtime.record`);
+    const most = this.device.limits.maxComputeWorkgroupsPerDimension;
+    if (workgroups.some((n) => n > most)) {
+      throw new DeviceError(`${kernel.name}: expected at most ${most} workgroups in a dimension, got ${workgroups.join(' x ')}`);
+    }
+    const dtypes = bindingDtypes(kernel, tensors);
+    this.#recorder.add({ specialised: this.pipelines.specialise(kernel, dtypes, constants), tensors, workgroups });
+  }
+
+  /**
+   * Records what `build` dispatches, without running it. Tensors that `build` returns stay readable until the program is
+   * disposed; all others made inside share memory.
+   */
+  async record<T>(label: string, build: () => T): Promise<Program<T>> {
+    this.check();
+    assert(!this.#recorder, `${label}: a recording is open already`);
+    const recorder = new ProgramRecorder(this, label);
+    this.#recorder = recorder;
+    let result: T;
+    try {
+      result = build();
+    } finally {
+      this.#recorder = undefined;
+    }
+    return recorder.finish(result);
+  }
+
+  /** Runs programs in order: one encoder, one compute pass, one submit. */
+  run(...programs: readonly Program<unknown>[]): void {
+    this.check();
+    const encoder = this.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (const program of programs) this.counters.dispatches += program.encode(pass);
+    pass.end();
+    this.device.queue.submit([encoder.finish()]);
+    this.counters.passes++;
+    this.counters.submits++;
+  }
+
+  /** Waits until all submitted work is done. Throws what went wrong on the device since the last edge. */
+  async settled(): Promise<void> {
+    this.check();
+    await Promise.race([this.device.queue.onSubmittedWorkDone(), this.#lost]);
+    this.check();
+  }
+
+  /** Copies bytes into a buffer; ordered with the submits around it. */
+  upload(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void {
+    this.device.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength);
+  }
+
+  /** Copies bytes out of a buffer, after all work submitted before. */
+  async download(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    this.check();
+    const region: Region = { bytes, buffer: undefined, state: 'virtual', owned: true };
+    const staging = this.allocate(region, 'read-back', USAGE.mapRead | USAGE.copyTarget);
+    try {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(buffer, 0, staging, 0, bytes);
+      this.device.queue.submit([encoder.finish()]);
+      this.counters.submits++;
+      this.counters.maps++;
+      await Promise.race([staging.mapAsync(MAP_READ), this.#lost]);
+      this.check();
+      return staging.getMappedRange().slice(0);
+    } catch (error) {
+      if (error instanceof RasterlineError) throw error;
+      throw this.#failure ?? new DeviceError(`read: expected to map ${bytes} bytes, got ${(error as Error).message}`);
+    } finally {
+      this.free(region);
+    }
+  }
+
+  /** Gives a region a buffer. Throws DeviceError for more bytes than a binding may have. */
+  allocate(region: Region, label: string, usage: number = USAGE.storage | USAGE.uniform | USAGE.copySource | USAGE.copyTarget): GPUBuffer {
+    this.check();
+    if (region.bytes > this.maxBindingBytes) {
+      throw new DeviceError(`${label}: expected at most ${this.maxBindingBytes} bytes in one buffer, got ${region.bytes}; use a smaller batch or image, or f16`);
+    }
+    const buffer = this.device.createBuffer({ size: region.bytes, usage, label });
+    region.buffer = buffer;
+    region.state = 'live';
+    this.counters.buffers++;
+    this.liveBytes += region.bytes;
+    this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
+    return buffer;
+  }
+
+  /** Takes a region's buffer back. Idempotent. */
+  free(region: Region): void {
+    if (region.state === 'live') {
+      region.buffer?.destroy();
+      this.liveBytes -= region.bytes;
+    }
+    region.buffer = undefined;
+    region.state = 'disposed';
+  }
+
+  /** Throws what has gone wrong so far, or DisposedError. */
+  check(): void {
+    if (this.#disposed) throw new DisposedError('runtime: expected an open one, but it was disposed');
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Gives the device back, unless the caller brought it. Idempotent. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (this.owned) this.device.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

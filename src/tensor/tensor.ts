@@ -1,0 +1,114 @@
+/** A number of elements of one dtype, row major and contiguous, in a GPU buffer. */
+
+import { type Dtype, ELEMENT_BYTES, fromHalf, storedBytes, toHalf } from './dtype.ts';
+import { DisposedError, ShapeError } from './errors.ts';
+import type { Runtime } from './runtime.ts';
+import { count, describeShape, expectShape, roundUp, type Shape } from './shape.ts';
+
+/**
+ * Bytes on the GPU. Inside a recording a region has no buffer yet: the program gives it one when the recording ends, and
+ * regions that are never needed at the same time share.
+ */
+export interface Region {
+  readonly bytes: number;
+  buffer: GPUBuffer | undefined;
+  state: 'virtual' | 'live' | 'disposed';
+  /** False for a region inside a program, whose buffer is the program's and may be shared. */
+  readonly owned: boolean;
+}
+
+export class Tensor {
+  constructor(
+    readonly runtime: Runtime,
+    readonly shape: Shape,
+    readonly dtype: Dtype,
+    readonly region: Region,
+    readonly label: string,
+  ) {}
+
+  /** Number of elements. */
+  get count(): number {
+    return count(this.shape);
+  }
+
+  /** Bytes held on the GPU. */
+  get bytes(): number {
+    return this.region.bytes;
+  }
+
+  /** The same elements under another shape. Throws ShapeError if their number differs. */
+  reshape(shape: Shape): Tensor {
+    if (count(shape) !== this.count) {
+      throw new ShapeError(
+        `${this.label}.reshape: expected ${this.count} elements, got ${describeShape(shape)} = ${count(shape)}`,
+      );
+    }
+    return new Tensor(this.runtime, shape, this.dtype, this.region, this.label);
+  }
+
+  /** Throws ShapeError with both shapes unless this tensor has `shape`. */
+  expect(place: string, shape: Shape): this {
+    expectShape(place, this.shape, shape);
+    return this;
+  }
+
+  /** Rows and width of a matrix [rows, width]. Throws ShapeError for another number of axes. */
+  matrix(place: string): readonly [number, number] {
+    const [rows, width] = this.shape;
+    if (rows === undefined || width === undefined || this.shape.length !== 2) {
+      throw new ShapeError(`${place}: expected a matrix [rows, width], got ${describeShape(this.shape)}`);
+    }
+    return [rows, width];
+  }
+
+  /** Replaces all elements; f32 values given to an f16 tensor are rounded to the nearest. */
+  write(values: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
+    if (values.length !== this.count) {
+      throw new ShapeError(`${this.label}.write: expected ${this.count} values, got ${values.length}`);
+    }
+    this.writeAt(0, values);
+  }
+
+  /** Replaces the elements from `first` on. `first`, and the length unless it ends the tensor, are multiples of 4. */
+  writeAt(first: number, values: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
+    const end = first + values.length;
+    if (end > this.count || first % 4 !== 0 || (values.length % 4 !== 0 && end !== this.count)) {
+      throw new ShapeError(`${this.label}.write: expected whole groups of 4 below ${this.count}, got ${first} to ${end}`);
+    }
+    if ((this.dtype === 'u32') !== values instanceof Uint32Array) {
+      throw new ShapeError(`${this.label}.write: expected ${this.dtype} values, got ${values.constructor.name}`);
+    }
+    let data: ArrayBufferView<ArrayBuffer> = values;
+    if (this.dtype === 'f16') {
+      const halves = new Uint16Array(roundUp(values.length, 4));
+      halves.set(toHalf(values as Float32Array));
+      data = halves;
+    }
+    this.runtime.upload(this.buffer, first * ELEMENT_BYTES[this.dtype], data);
+  }
+
+  /** A copy of the elements on the CPU: u32 as Uint32Array, f32 and f16 as Float32Array. */
+  async read(): Promise<Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>> {
+    const bytes = await this.runtime.download(this.buffer, storedBytes(this.dtype, this.count));
+    if (this.dtype === 'u32') return new Uint32Array(bytes, 0, this.count);
+    if (this.dtype === 'f16') return fromHalf(new Uint16Array(bytes, 0, this.count));
+    return new Float32Array(bytes, 0, this.count);
+  }
+
+  /** The buffer, once there is one. Throws DisposedError after `dispose`. */
+  get buffer(): GPUBuffer {
+    const { buffer, state } = this.region;
+    if (buffer && state === 'live') return buffer;
+    const why = state === 'virtual' ? 'it belongs to a recording that has not ended' : 'it was disposed';
+    throw new DisposedError(`${this.label}: expected a tensor in memory, but ${why}`);
+  }
+
+  /** Frees the memory. Tensors made inside a recording belong to its program, which frees them. Idempotent. */
+  dispose(): void {
+    if (this.region.owned) this.runtime.free(this.region);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
