@@ -74,7 +74,7 @@ export interface ConvTile {
 /** Software drivers pay for loads, so they get a big register tile; a GPU needs many threads in flight. */
 export function pickConvTile(outputs: number, isSoftware: boolean): ConvTile {
   const SPREAD = Math.min(LANES, roundUp(outputs, 4)) / 4;
-  return { TILE: isSoftware ? 16 : 8, SPREAD, GROUP: Math.floor(64 / SPREAD) };
+  return { TILE: isSoftware ? 4 : 8, SPREAD, GROUP: Math.floor(64 / SPREAD) };
 }
 
 const bindings = { x: 'read vec4f', w: 'read quad' } as const;

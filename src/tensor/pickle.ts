@@ -14,8 +14,11 @@ import { findGlobal, findStorage, instantiate, reduce } from './torch-globals.ts
 /** (ours) far above what a pickler leaves open at a time: it writes lists and dicts a thousand items at a time. */
 const MAX_STACK = 65536;
 
-/** (ours) room for some 30,000 tensors; the values of the worst pickle take about sixty times its bytes. */
+/** (ours) room for some 30,000 tensors. */
 const MAX_PICKLE_BYTES = 2 ** 22;
+
+/** (ours) as many again: an object may take a hundred times the byte that asks for it, so these are counted too. */
+const MAX_OBJECTS = 2 ** 19;
 
 /** The value of a whole pickle. Throws FormatError naming the opcode or global, and the byte where it stands. */
 export function unpickle(place: string, bytes: Uint8Array): PickleValue {
@@ -77,6 +80,7 @@ class Machine {
   /** Heights of the stack where a MARK was met: nothing below the last of them can be popped. */
   readonly #marks: number[] = [];
   readonly #memo = new Map<number, PickleValue>();
+  #objects = 0;
 
   constructor(readonly input: PickleBytes) {}
 
@@ -104,6 +108,9 @@ class Machine {
 
   push(value: PickleValue): void {
     this.#expectRoom(this.#stack);
+    if (typeof value === 'object' && value !== null && ++this.#objects > MAX_OBJECTS) {
+      throw this.input.error(`at most ${MAX_OBJECTS} objects`, 'more');
+    }
     this.#stack.push(value);
   }
 
@@ -136,7 +143,7 @@ class Machine {
   /** What the popped values are put into; it stays on the stack. */
   #top(): PickleValue {
     const value = this.pop();
-    this.push(value);
+    this.#stack.push(value);
     return value;
   }
 

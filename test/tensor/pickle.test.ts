@@ -160,16 +160,18 @@ describe('unpickle', () => {
     }
   });
 
-  it('is not moved by bombs: deep values, doubling tuples, a memo index of four billion, a stack of a million', () => {
-    const million = 1_000_000;
-    const doubling = Array(million / 2)
-      .fill([0x71, 0, 0x68, 0, 0x86])
-      .flat();
-    assert.equal(isKind(read([0x29, ...Array(million).fill(0x85)]), 'tuple'), true);
-    assert.equal(isKind(read([0x29, ...doubling]), 'tuple'), true);
+  it('is not moved by bombs: deep values, doubling tuples, a memo index of four billion, a million marks or lists', () => {
+    const many = 2 ** 18;
+    const doubling = Array(many).fill([0x71, 0, 0x68, 0, 0x86]).flat();
+    const lists = [0x28, ...Array(60_000).fill(0x5d), 0x65];
+
+    assert.equal(isKind(read([0x29, ...Array(many).fill(0x85)]), 'tuple'), true);
+    assertRefused([0x29, ...doubling], /at most 524288 objects/);
+    assert.equal(isKind(read([0x29, ...doubling.slice(0, many)]), 'tuple'), true);
     assert.equal(isKind(read([0x7d, 0x72, 255, 255, 255, 255]), 'dict'), true);
+    assertRefused([0x5d, ...Array(10).fill(lists).flat()], /at most 524288 objects, got more at byte/);
     for (const opcode of [0x5d, 0x28, 0x7d, 0x4e])
-      assertRefused(Array(million).fill(opcode), /at most 65536 values on the stack/);
+      assertRefused(Array(many).fill(opcode), /at most 65536 values on the stack/);
   });
 
   it('refuses a pickle of more than 4 MiB unread', () => {

@@ -1,0 +1,138 @@
+/**
+ * Which page of the ring plays which role. Plain integers: the CPU knows all of this without the scores.
+ *
+ * A page is one line of slots, for every layer, row and KV head. Slots [0, condition) hold the condition; page p holds
+ * slots condition + p · lineLength and on. Pages are taken in order until none is free; from then on every line end frees
+ * exactly one, which is the next line's.
+ */
+
+import { assert } from '../tensor/errors.ts';
+import type { CachePlan } from './policy.ts';
+
+export type PageRole = 'free' | 'anchor' | 'middle' | 'recent' | 'current';
+
+export interface TableShape {
+  readonly lines: number;
+  readonly lineLength: number;
+  readonly conditionTokens: number;
+}
+
+/** Where a token goes. A slot s is live after it when s < extent and not deadFrom <= s < deadTo. */
+export interface Placement {
+  readonly slot: number;
+  readonly extent: number;
+  readonly deadFrom: number;
+  readonly deadTo: number;
+}
+
+/** What a line's end does. `evict`: survivors of the leaving page move into the middle, and the page is freed. */
+export type LineEnd =
+  | { readonly kind: 'none' }
+  | {
+      readonly kind: 'evict';
+      readonly leavingPage: number;
+      /** First slot of the leaving page, and of the middle region, and how many slots that has. */
+      readonly leavingSlot: number;
+      readonly middleSlot: number;
+      readonly middleSlots: number;
+    };
+
+export class PageTable {
+  readonly #roles: PageRole[];
+  /** Pages of whole recent lines, oldest first. */
+  #recent: number[] = [];
+  #current = 0;
+  #usedPages = 0;
+  #placed = 0;
+  /** True between the last token of a line and `endLine`. */
+  #lineIsFull = false;
+
+  constructor(
+    private readonly plan: CachePlan,
+    private readonly shape: TableShape,
+  ) {
+    this.#roles = Array.from({ length: plan.budgetLines }, () => 'free');
+    this.reset();
+  }
+
+  /** The role of every page. */
+  get roles(): readonly PageRole[] {
+    return this.#roles;
+  }
+
+  /** Pages of whole recent lines, oldest first. */
+  get recentPages(): readonly number[] {
+    return this.#recent;
+  }
+
+  get currentPage(): number {
+    return this.#current;
+  }
+
+  /** Visual slots that hold a live token, and those of the whole store that may be read: see `Placement`. */
+  get liveSlots(): number {
+    const { lineLength } = this.shape;
+    const inLine = this.#lineIsFull ? lineLength : this.#placed % lineLength;
+    return (this.#usedPages - 1) * lineLength + inLine;
+  }
+
+  /** Places token `token` of the image. Tokens come in raster order, and `endLine` between lines. */
+  place(token: number): Placement {
+    const { lineLength, conditionTokens } = this.shape;
+    assert(token === this.#placed, `place: token ${token} after ${this.#placed} tokens`);
+    assert(!this.#lineIsFull, `place: token ${token} before the end of the line`);
+    const column = token % lineLength;
+    const first = conditionTokens + this.#current * lineLength;
+    const slot = first + column;
+    const extent = conditionTokens + this.#usedPages * lineLength;
+    this.#placed++;
+    this.#lineIsFull = column === lineLength - 1;
+    if (this.#current === this.#usedPages - 1) return { slot, extent: slot + 1, deadFrom: 0, deadTo: 0 };
+    return { slot, extent, deadFrom: slot + 1, deadTo: first + lineLength };
+  }
+
+  /** Ends the line whose last token was placed, and opens the next line's page. Not for the last line of the image. */
+  endLine(): LineEnd {
+    assert(this.#lineIsFull, 'endLine: the line is not full');
+    const { anchorLines, middleLines, recentLines } = this.plan;
+    const { lineLength, conditionTokens } = this.shape;
+    const finished = this.#current;
+    this.#lineIsFull = false;
+    if (this.#placed / lineLength <= anchorLines) {
+      this.#roles[finished] = 'anchor';
+    } else {
+      this.#roles[finished] = 'recent';
+      this.#recent.push(finished);
+    }
+    const leaving = this.#recent.length > recentLines ? this.#recent.shift() : undefined;
+    if (this.#usedPages < this.#roles.length) {
+      if (leaving !== undefined) this.#roles[leaving] = 'middle';
+      this.#open(this.#usedPages++);
+      return { kind: 'none' };
+    }
+    assert(leaving !== undefined, 'endLine: no page is free and none leaves');
+    this.#open(leaving);
+    return {
+      kind: 'evict',
+      leavingPage: leaving,
+      leavingSlot: conditionTokens + leaving * lineLength,
+      middleSlot: conditionTokens + anchorLines * lineLength,
+      middleSlots: middleLines * lineLength,
+    };
+  }
+
+  /** As new. */
+  reset(): void {
+    this.#roles.fill('free');
+    this.#recent = [];
+    this.#placed = 0;
+    this.#lineIsFull = false;
+    this.#usedPages = 1;
+    this.#open(0);
+  }
+
+  #open(page: number): void {
+    this.#current = page;
+    this.#roles[page] = 'current';
+  }
+}
