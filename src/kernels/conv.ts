@@ -38,13 +38,8 @@ export function conv(x: Tensor, weight: ConvWeight, options: ConvOptions = {}): 
     const first = part.firstBlock * LANES;
     const count = Math.min(part.blocks * LANES, outputs - first);
     const constants = {
-      ROWS: rows,
-      COLUMNS: columns,
-      INPUTS: inputs,
-      OUTPUTS: outputs,
       SCALE: scale,
-      FIRST: first,
-      COUNT: count,
+      LAST: (scale * columns) % tile.TILE || tile.TILE,
       BIAS: matrix.bias !== undefined,
       RESIDUAL: options.residual !== undefined,
       ...tile,
@@ -52,6 +47,7 @@ export function conv(x: Tensor, weight: ConvWeight, options: ConvOptions = {}): 
     const tensors = {
       x,
       w: part.tensor,
+      sizes: x.runtime.sizes([rows, columns, inputs / 4, outputs, first, count]),
       y,
       ...(matrix.bias && { bias: matrix.bias }),
       ...(options.residual && { residual: options.residual }),
@@ -74,78 +70,80 @@ export interface ConvTile {
 /** Software drivers pay for loads, so they get a big register tile; a GPU needs many threads in flight. */
 export function pickConvTile(outputs: number, isSoftware: boolean): ConvTile {
   const SPREAD = Math.min(LANES, roundUp(outputs, 4)) / 4;
-  return { TILE: isSoftware ? 4 : 8, SPREAD, GROUP: Math.floor(64 / SPREAD) };
+  return { TILE: isSoftware ? 16 : 8, SPREAD, GROUP: Math.floor(64 / SPREAD) };
 }
 
-const bindings = { x: 'read vec4f', w: 'read quad' } as const;
+const bindings = { x: 'read vec4f', w: 'read quad', sizes: 'uniform Sizes' } as const;
 const kernel = defineKernel(
   'conv',
   { ...bindings, bias: 'read vec4f', residual: 'read vec4f', y: 'write vec4f' },
-  body,
+  (constants) => body(constants, true),
 );
 /** For outputs that are no whole quads, such as three colours. */
 const oddKernel = defineKernel(
   'convOdd',
   { ...bindings, bias: 'read f32', residual: 'read f32', y: 'write f32' },
-  body,
+  (constants) => body(constants, false),
 );
 
-function body(constants: Constants): string {
-  const { TILE, SPREAD, GROUP, OUTPUTS, COLUMNS, SCALE, BIAS, RESIDUAL } = constants as {
+function body(constants: Constants, wholeQuads: boolean): string {
+  const { TILE, SPREAD, GROUP, LAST, SCALE, BIAS, RESIDUAL } = constants as {
     readonly [name: string]: number;
   };
   const tile = (piece: (pixel: number) => string) => unroll(TILE!, piece);
   const reads = TILE! / SCALE! + 2;
-  // The border is column −1, and column COLUMNS at a place that is the same in every tile that has it.
-  const last = (SCALE! * COLUMNS!) % TILE! || TILE!;
+  // The border is column −1, and the one after the image: in the last tile, `LAST` pixels wide, always at the same place.
   const inside = (read: number) =>
-    read === 0 ? 'left >= 0' : read === last / SCALE! + 1 ? `left + ${read} < COLUMNS` : '';
+    read === 0 ? 'left >= 0' : read === LAST! / SCALE! + 1 ? `left + ${read} < columns` : '';
   const load = (read: number) =>
     inside(read) ? `select(vec4f(), x[at${read} + c], inside${read})` : `x[at${read} + c]`;
   const put = (pixel: number) =>
-    OUTPUTS! % 4 === 0
-      ? `let quad${pixel} = place / 4u + ${pixel}u * (OUTPUTS / 4u);
+    wholeQuads
+      ? `let quad${pixel} = place / 4u + ${pixel}u * (outputs / 4u);
       y[quad${pixel}] = s${pixel}${BIAS ? ' + offset' : ''}${RESIDUAL ? ` + residual[quad${pixel}]` : ''};`
-      : `for (var k = 0u; k < min(4u, COUNT - output); k++) {
-      let one = place + ${pixel}u * OUTPUTS + k;
-      y[one] = s${pixel}[k]${BIAS ? ' + bias[FIRST + output + k]' : ''}${RESIDUAL ? ' + residual[one]' : ''};
+      : `for (var k = 0u; k < min(4u, sizes.count - output); k++) {
+      let one = place + ${pixel}u * outputs + k;
+      y[one] = s${pixel}[k]${BIAS ? ' + bias[sizes.first + output + k]' : ''}${RESIDUAL ? ' + residual[one]' : ''};
     }`;
   return `
-const HIGH = SCALE * ROWS;
-const WIDE = SCALE * COLUMNS;
-const QUADS = INPUTS / 4u;
-const TILES = (WIDE + TILE - 1) / TILE;
-/** Quads of a tap of a block: see linear-weight.ts. */
-const TAP = QUADS * ${LANES}u;
+/** Of x; \`first\` and \`count\` are the outputs of this part of the weight. */
+struct Sizes { rows: i32, columns: i32, quads: u32, outputs: u32, first: u32, count: u32 }
 
 @compute @workgroup_size(${SPREAD}, ${GROUP})
 fn main(@builtin(global_invocation_id) at: vec3u) {
   let output = at.x * 4u;
-  if (at.y >= TILES * HIGH || output >= COUNT) { return; }
-  let v = i32(at.y / TILES);
-  let u0 = i32(at.y % TILES) * TILE;
+  let columns = sizes.columns;
+  let quads = sizes.quads;
+  let outputs = sizes.outputs;
+  let high = SCALE * sizes.rows;
+  let wide = SCALE * columns;
+  let tiles = (u32(wide) + TILE - 1u) / TILE;
+  if (at.y >= tiles * u32(high) || output >= sizes.count) { return; }
+  let v = i32(at.y / tiles);
+  let u0 = i32(at.y % tiles) * TILE;
+  let tap = quads * ${LANES}u; // quads of a tap in a block: see linear-weight.ts
   let left = u0 / SCALE - 1;
-  let w0 = output / ${LANES}u * 9u * TAP + output % ${LANES}u * 2u;
+  let w0 = output / ${LANES}u * 9u * tap + output % ${LANES}u * 2u;
   ${unroll(reads, (r) => (inside(r) ? `let inside${r} = ${inside(r)};` : ''))}
   ${tile((p) => `var s${p} = vec4f();`)}
   for (var i = 0; i < 3; i++) {
-    if (v + i < 1 || v + i > HIGH) { continue; }
-    let row = (v + i - 1) / SCALE * COLUMNS;
-    ${unroll(reads, (r) => `let at${r} = u32(row + clamp(left + ${r}, 0, COLUMNS - 1)) * QUADS;`)}
-    for (var c = 0u; c < QUADS; c++) {
+    if (v + i < 1 || v + i > high) { continue; }
+    let row = (v + i - 1) / SCALE * columns;
+    ${unroll(reads, (r) => `let at${r} = u32(row + clamp(left + ${r}, 0, columns - 1)) * quads;`)}
+    for (var c = 0u; c < quads; c++) {
       ${unroll(reads, (r) => `let x${r} = ${load(r)};`)}
-      let w = w0 + u32(i) * 3u * TAP + c / 2u * ${2 * LANES}u + c % 2u;
+      let w = w0 + u32(i) * 3u * tap + c / 2u * ${2 * LANES}u + c % 2u;
       ${unroll(
         3,
         (j) => `{
-        let m = mat4x4f(${[0, 2, 4, 6].map((o) => `w_at(w + ${j}u * TAP + ${o}u)`)});
+        let m = mat4x4f(${[0, 2, 4, 6].map((o) => `w_at(w + ${j}u * tap + ${o}u)`)});
         ${tile((p) => `s${p} += x${Math.floor((p + j - 1) / SCALE!) + 1} * m;`)}
       }`,
       )}
     }
   }
-  let place = u32(v * WIDE + u0) * OUTPUTS + FIRST + output;
-  ${OUTPUTS! % 4 === 0 && BIAS ? 'let offset = bias[(FIRST + output) / 4u];' : ''}
-  ${tile((p) => (last === TILE ? put(p) : `if (u0 + ${p} < WIDE) { ${put(p)} }`))}
+  let place = u32(v * wide + u0) * outputs + sizes.first + output;
+  ${wholeQuads && BIAS ? 'let offset = bias[(sizes.first + output) / 4u];' : ''}
+  ${tile((p) => (LAST === TILE ? put(p) : `if (u0 + ${p} < wide) { ${put(p)} }`))}
 }`;
 }

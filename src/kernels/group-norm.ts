@@ -38,22 +38,16 @@ export function groupNorm(x: Tensor, norm: GroupNorm, { swish = false }: { reado
   const pixels = x.count / channels;
   const slab = pickSlab(pixels);
   const slabs = Math.ceil(pixels / slab);
-  const over = { PIXELS: pixels, QUADS: channels / 4, SLAB: slab, SLABS: slabs };
+  const sizes = runtime.sizes([pixels, channels, channels / groups, slab, slabs]);
   const threads = [Math.ceil((slabs * channels) / 4 / THREADS)];
   const moments = runtime.result([slabs, channels, 2], 'f32', `${gain.label}: moments`);
-  runtime.dispatch(momentsKernel, { x, moments }, over, threads);
+  runtime.dispatch(momentsKernel, { x, sizes, moments }, {}, threads);
   const map = runtime.result([channels, 2], 'f32', `${gain.label}: map`);
-  const joined = {
-    PIXELS: pixels,
-    CHANNELS: channels,
-    WIDTH: channels / groups,
-    SLAB: slab,
-    SLABS: slabs,
-    EPSILON: epsilon,
-  };
-  runtime.dispatch(joinKernel, { moments, gain, bias, map }, joined, [Math.ceil(channels / THREADS)]);
+  runtime.dispatch(joinKernel, { moments, sizes, gain, bias, map }, { EPSILON: epsilon }, [
+    Math.ceil(channels / THREADS),
+  ]);
   const y = runtime.result(x.shape, 'f32', gain.label);
-  runtime.dispatch(mapKernel, { x, map, y }, { ...over, SWISH: swish }, threads);
+  runtime.dispatch(mapKernel, { x, sizes, map, y }, { SWISH: swish }, threads);
   return y;
 }
 
@@ -62,25 +56,29 @@ export function pickSlab(pixels: number): number {
   return Math.min(512, 2 ** Math.ceil(Math.log2(pixels) / 2));
 }
 
+/** `width`: channels of a group; `slab`: pixels of a slab. */
+const SIZES = 'struct Sizes { pixels: u32, channels: u32, width: u32, slab: u32, slabs: u32 }';
+
 const momentsKernel = defineKernel(
   'groupNorm.moments',
-  { x: 'read vec4f', moments: 'write vec4f' },
-  `
+  { x: 'read vec4f', sizes: 'uniform Sizes', moments: 'write vec4f' },
+  `${SIZES}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(global_invocation_id) at: vec3u) {
-  let quad = at.x % QUADS;
-  let slab = at.x / QUADS;
-  if (slab >= SLABS) { return; }
-  let count = min(SLAB, PIXELS - slab * SLAB);
+  let quads = sizes.channels / 4u;
+  let quad = at.x % quads;
+  let slab = at.x / quads;
+  if (slab >= sizes.slabs) { return; }
+  let count = min(sizes.slab, sizes.pixels - slab * sizes.slab);
   var mean = vec4f();
   var squares = vec4f();
   for (var i = 0u; i < count; i++) {
-    let v = x[(slab * SLAB + i) * QUADS + quad];
+    let v = x[(slab * sizes.slab + i) * quads + quad];
     let delta = v - mean;
     mean += delta * (1.0 / f32(i + 1u));
     squares += delta * (v - mean);
   }
-  let place = (slab * QUADS + quad) * 2u;
+  let place = (slab * quads + quad) * 2u;
   moments[place] = vec4f(mean.x, squares.x, mean.y, squares.y);
   moments[place + 1u] = vec4f(mean.z, squares.z, mean.w, squares.w);
 }`,
@@ -88,20 +86,20 @@ fn main(@builtin(global_invocation_id) at: vec3u) {
 
 const joinKernel = defineKernel(
   'groupNorm.join',
-  { moments: 'read vec2f', gain: 'read f32', bias: 'read f32', map: 'write vec2f' },
-  `
+  { moments: 'read vec2f', sizes: 'uniform Sizes', gain: 'read f32', bias: 'read f32', map: 'write vec2f' },
+  `${SIZES}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(global_invocation_id) at: vec3u) {
   let channel = at.x;
-  if (channel >= CHANNELS) { return; }
-  let first = channel / WIDTH * WIDTH;
+  if (channel >= sizes.channels) { return; }
+  let first = channel / sizes.width * sizes.width;
   var count = 0.0;
   var mean = 0.0;
   var squares = 0.0;
-  for (var slab = 0u; slab < SLABS; slab++) {
-    let more = f32(min(SLAB, PIXELS - slab * SLAB));
-    for (var c = 0u; c < WIDTH; c++) {
-      let part = moments[slab * CHANNELS + first + c];
+  for (var slab = 0u; slab < sizes.slabs; slab++) {
+    let more = f32(min(sizes.slab, sizes.pixels - slab * sizes.slab));
+    for (var c = 0u; c < sizes.width; c++) {
+      let part = moments[slab * sizes.channels + first + c];
       let total = count + more;
       let delta = part.x - mean;
       mean += delta * (more / total);
@@ -116,21 +114,22 @@ fn main(@builtin(global_invocation_id) at: vec3u) {
 
 const mapKernel = defineKernel(
   'groupNorm.map',
-  { x: 'read vec4f', map: 'read vec4f', y: 'write vec4f' },
-  `
+  { x: 'read vec4f', sizes: 'uniform Sizes', map: 'read vec4f', y: 'write vec4f' },
+  `${SIZES}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(global_invocation_id) at: vec3u) {
-  let quad = at.x % QUADS;
-  let slab = at.x / QUADS;
-  if (slab >= SLABS) { return; }
+  let quads = sizes.channels / 4u;
+  let quad = at.x % quads;
+  let slab = at.x / quads;
+  if (slab >= sizes.slabs) { return; }
   let a = map[2u * quad];
   let b = map[2u * quad + 1u];
   let factor = vec4f(a.x, a.z, b.x, b.z);
   let offset = vec4f(a.y, a.w, b.y, b.w);
-  for (var pixel = slab * SLAB; pixel < min((slab + 1u) * SLAB, PIXELS); pixel++) {
-    var v = x[pixel * QUADS + quad] * factor + offset;
+  for (var pixel = slab * sizes.slab; pixel < min((slab + 1u) * sizes.slab, sizes.pixels); pixel++) {
+    var v = x[pixel * quads + quad] * factor + offset;
     if (SWISH) { v = v / (1.0 + exp(-v)); }
-    y[pixel * QUADS + quad] = v;
+    y[pixel * quads + quad] = v;
   }
 }`,
 );

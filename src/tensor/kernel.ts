@@ -2,7 +2,8 @@
  * A kernel: WGSL under a prelude of constants.
  *
  * The prelude declares the bindings and writes each constant as `const NAME = value;`, so one body serves every size.
- * Constants are what a configuration fixes; what a step changes comes in through a uniform binding. Both kinds of float
+ * Constants are what a configuration fixes; what a step changes comes in through a uniform binding, and so do sizes for
+ * which a pipeline each would take longer to compile than to run. Both kinds of float
  * storage are read the same way: a binding `quad` gets a function `NAME_at(index) -> vec4f`, which unpacks f16 or loads
  * f32, and a writable one also `NAME_put(index, vec4f)`.
  */
@@ -18,7 +19,10 @@ export type Constants = Readonly<Record<string, Constant>>;
  * How a kernel sees a tensor: `read` or `write` (which may also read), or `uniform`; then the element: a WGSL scalar or
  * vector, or `quad`: four neighbouring floats of either storage, or `octet`: eight, as a pair of `vec4f`.
  */
-export type Binding = `${'read' | 'write'} ${'f32' | 'u32' | 'vec2f' | 'vec4f' | 'quad' | 'octet'}` | 'uniform Step';
+export type Binding =
+  | `${'read' | 'write'} ${'f32' | 'u32' | 'vec2f' | 'vec4f' | 'quad' | 'octet'}`
+  | 'uniform Step'
+  | 'uniform Sizes';
 
 export interface Kernel {
   readonly name: string;
@@ -69,7 +73,7 @@ export function bindingDtypes(kernel: Kernel, tensors: Readonly<Record<string, T
     const fits =
       element === 'quad' || element === 'octet'
         ? tensor.dtype !== 'u32'
-        : (element === 'u32' || element === 'Step') === (tensor.dtype === 'u32') && tensor.dtype !== 'f16';
+        : (element === 'u32' || binding.startsWith('uniform')) === (tensor.dtype === 'u32') && tensor.dtype !== 'f16';
     if (!fits) throw new ShapeError(`${kernel.name}: ${name}: expected ${element}, got a tensor of ${tensor.dtype}`);
     dtypes[name] = tensor.dtype;
   }
@@ -95,7 +99,8 @@ function declare(index: number, name: string, binding: Binding, dtype: Dtype): s
   const [access, element] = binding.split(' ') as [string, string];
   if (access === 'uniform') return `@group(0) @binding(${index}) var<uniform> ${name}: ${element};`;
   const half = dtype === 'f16';
-  const stored = element === 'quad' ? (half ? 'vec2u' : 'vec4f') : element === 'octet' ? (half ? 'vec4u' : 'vec4f') : element;
+  const stored =
+    element === 'quad' ? (half ? 'vec2u' : 'vec4f') : element === 'octet' ? (half ? 'vec4u' : 'vec4f') : element;
   const space = access === 'read' ? 'storage, read' : 'storage, read_write';
   const lines = [`@group(0) @binding(${index}) var<${space}> ${name}: array<${stored}>;`];
   if (element === 'quad') {

@@ -1,5 +1,6 @@
 /** A recorded list of dispatches: pipelines, bind groups and memory are made once, then it is only re-encoded. */
 
+import { storedBytes } from './dtype.ts';
 import { assert, DisposedError } from './errors.ts';
 import type { Specialised } from './pipelines.ts';
 import type { Runtime } from './runtime.ts';
@@ -82,6 +83,7 @@ export class Program<T = unknown> {
 export class ProgramRecorder {
   readonly #dispatches: Dispatch[] = [];
   readonly #regions: Region[] = [];
+  readonly #fixed = new Map<string, { readonly region: Region; readonly words: Uint32Array<ArrayBuffer> }>();
 
   constructor(
     private readonly runtime: Runtime,
@@ -94,6 +96,19 @@ export class ProgramRecorder {
     return region;
   }
 
+  /** A region that holds `words` in every run. Equal ones are one. */
+  fixed(words: Uint32Array<ArrayBuffer>): Region {
+    const key = words.join(' ');
+    const region = this.#fixed.get(key)?.region ?? {
+      bytes: storedBytes('u32', words.length),
+      buffer: undefined,
+      state: 'virtual',
+      owned: false,
+    };
+    this.#fixed.set(key, { region, words });
+    return region;
+  }
+
   add(dispatch: Dispatch): void {
     this.#dispatches.push(dispatch);
   }
@@ -103,6 +118,7 @@ export class ProgramRecorder {
     const buffers: Region[] = [];
     try {
       this.#placeRegions(result, buffers);
+      this.#fillFixed(buffers);
     } catch (error) {
       for (const buffer of buffers) this.runtime.free(buffer);
       throw error;
@@ -143,6 +159,16 @@ export class ProgramRecorder {
       region.buffer = backing.buffer;
       region.state = 'live';
       busy.push({ backing, until: last.get(region)! });
+    }
+  }
+
+  #fillFixed(made: Region[]): void {
+    for (const { region, words } of this.#fixed.values()) {
+      const backing = this.#make(region.bytes, made);
+      region.buffer = backing.buffer;
+      region.state = 'live';
+      this.runtime.upload(backing.buffer!, 0, words); // just made
+      this.#regions.push(region);
     }
   }
 

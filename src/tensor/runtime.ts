@@ -41,7 +41,15 @@ export interface RuntimeOptions extends AdapterChoice {
 }
 
 export class Runtime {
-  readonly counters: Counters = { submits: 0, passes: 0, dispatches: 0, maps: 0, buffers: 0, bindGroups: 0, pipelines: 0 };
+  readonly counters: Counters = {
+    submits: 0,
+    passes: 0,
+    dispatches: 0,
+    maps: 0,
+    buffers: 0,
+    bindGroups: 0,
+    pipelines: 0,
+  };
   /** Bytes of all buffers alive, and the most there have been. */
   liveBytes = 0;
   peakBytes = 0;
@@ -63,7 +71,9 @@ export class Runtime {
     this.pipelines = new Pipelines(device, this.counters);
     this.#lost = device.lost.then((info) => {
       if (!this.#disposed) {
-        this.#failure ??= new DeviceError(`device: expected it to stay, lost it (${info.reason || 'unknown'}): ${info.message}; open a new Runtime and load again`);
+        this.#failure ??= new DeviceError(
+          `device: expected it to stay, lost it (${info.reason || 'unknown'}): ${info.message}; open a new Runtime and load again`,
+        );
       }
       throw this.#failure ?? new DisposedError('device: used after Runtime.dispose()');
     });
@@ -80,7 +90,11 @@ export class Runtime {
    */
   static async open(options: RuntimeOptions = {}): Promise<Runtime> {
     const limit = (device: GPUDevice) =>
-      Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize, options.maxBindingBytes ?? Number.POSITIVE_INFINITY);
+      Math.min(
+        device.limits.maxStorageBufferBindingSize,
+        device.limits.maxBufferSize,
+        options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
+      );
     if (options.device) {
       return new Runtime(options.device, 'caller', "the caller's device", limit(options.device), undefined);
     }
@@ -104,8 +118,18 @@ export class Runtime {
   }
 
   /** A tensor in memory of its own (zeros, or `values`); outside recordings only. */
-  tensor(shape: Shape, dtype: Dtype, label: string, values?: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): Tensor {
-    const region: Region = { bytes: storedBytes(dtype, count(shape)), buffer: undefined, state: 'virtual', owned: true };
+  tensor(
+    shape: Shape,
+    dtype: Dtype,
+    label: string,
+    values?: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+  ): Tensor {
+    const region: Region = {
+      bytes: storedBytes(dtype, count(shape)),
+      buffer: undefined,
+      state: 'virtual',
+      owned: true,
+    };
     this.allocate(region, `${label} ${describeShape(shape)} ${dtype}`);
     const tensor = new Tensor(this, shape, dtype, region, label);
     if (values) tensor.write(values);
@@ -118,12 +142,28 @@ export class Runtime {
     return new Tensor(this, shape, dtype, this.#recorder.region(storedBytes(dtype, count(shape))), label);
   }
 
+  /**
+   * A tensor [n] of the program being recorded that holds these whole numbers, for a binding `uniform Sizes`: what would
+   * otherwise be constants, and a pipeline for every image size.
+   */
+  sizes(numbers: readonly number[]): Tensor {
+    assert(this.#recorder, 'sizes: kernels run inside runtime.record');
+    return new Tensor(this, [numbers.length], 'u32', this.#recorder.fixed(Uint32Array.from(numbers)), 'sizes');
+  }
+
   /** Adds one dispatch to the program being recorded. `workgroups` is [x, y, z]. */
-  dispatch(kernel: Kernel, tensors: Readonly<Record<string, Tensor>>, constants: Constants, workgroups: readonly number[]): void {
+  dispatch(
+    kernel: Kernel,
+    tensors: Readonly<Record<string, Tensor>>,
+    constants: Constants,
+    workgroups: readonly number[],
+  ): void {
     assert(this.#recorder, `${kernel.name}: kernels run inside runtime.record`);
     const most = this.device.limits.maxComputeWorkgroupsPerDimension;
     if (workgroups.some((n) => n > most)) {
-      throw new DeviceError(`${kernel.name}: expected at most ${most} workgroups in a dimension, got ${workgroups.join(' x ')}`);
+      throw new DeviceError(
+        `${kernel.name}: expected at most ${most} workgroups in a dimension, got ${workgroups.join(' x ')}`,
+      );
     }
     const dtypes = bindingDtypes(kernel, tensors);
     this.#recorder.add({ specialised: this.pipelines.specialise(kernel, dtypes, constants), tensors, workgroups });
@@ -194,10 +234,16 @@ export class Runtime {
   }
 
   /** Gives a region a buffer. Throws DeviceError for more bytes than a binding may have. */
-  allocate(region: Region, label: string, usage: number = USAGE.storage | USAGE.uniform | USAGE.copySource | USAGE.copyTarget): GPUBuffer {
+  allocate(
+    region: Region,
+    label: string,
+    usage: number = USAGE.storage | USAGE.uniform | USAGE.copySource | USAGE.copyTarget,
+  ): GPUBuffer {
     this.check();
     if (region.bytes > this.maxBindingBytes) {
-      throw new DeviceError(`${label}: expected at most ${this.maxBindingBytes} bytes in one buffer, got ${region.bytes}; use a smaller batch or image, or f16`);
+      throw new DeviceError(
+        `${label}: expected at most ${this.maxBindingBytes} bytes in one buffer, got ${region.bytes}; use a smaller batch or image, or f16`,
+      );
     }
     const buffer = this.device.createBuffer({ size: region.bytes, usage, label });
     region.buffer = buffer;

@@ -14,12 +14,11 @@ export interface Golden {
   close(): Promise<void>;
 }
 
-/** `folder` is one of test/golden. */
-export async function openGolden(folder: string): Promise<Golden> {
-  const open = async (file: string) =>
-    await openCheckpoint(await fileSource(`test/golden/${folder}/${file}.safetensors`));
-  const model = await open('model');
-  const io = await open('io');
+/** `folder` is one of test/golden; its weights may be those of another. */
+export async function openGolden(folder: string, modelFolder = folder): Promise<Golden> {
+  const open = async (file: string) => await openCheckpoint(await fileSource(`test/golden/${file}.safetensors`));
+  const model = await open(`${modelFolder}/model`);
+  const io = await open(`${folder}/io`);
   const tensor = (name: string) => {
     const found = io.tensors.get(name);
     if (!found) throw new Error(`${folder}: expected a tensor ${name}, got none`);

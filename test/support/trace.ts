@@ -1,0 +1,145 @@
+/** A run of a transformer step by step, with everything read back: what `generate` does, for tests to look into. */
+
+import { readFileSync } from 'node:fs';
+import { KvStore } from '../../src/cache/kv-store.ts';
+import { type CacheOptions, planCache } from '../../src/cache/policy.ts';
+import { linear } from '../../src/kernels/linear.ts';
+import { lastRows } from '../../src/kernels/embedding.ts';
+import type { Condition, Memory } from '../../src/models/image-model.ts';
+import { type LlamaGenPrompt, makeCondition } from '../../src/models/llamagen/condition.ts';
+import type { LlamaGenConfig } from '../../src/models/llamagen/config.ts';
+import { GPT_IGNORED, loadCondition, loadTransformer } from '../../src/models/llamagen/load.ts';
+import { blockForward, embed, logits, type Transformer } from '../../src/models/llamagen/model.ts';
+import { LayerLoader } from '../../src/models/load-layers.ts';
+import type { Checkpoint } from '../../src/tensor/checkpoint.ts';
+import type { Runtime } from '../../src/tensor/runtime.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { Weights } from '../../src/tensor/weights.ts';
+
+/** The configuration of a golden model. */
+export function goldenConfig(folder: string): LlamaGenConfig {
+  const { model_args: args, ffn_hidden: hidden, grid } = JSON.parse(readFileSync(`test/golden/${folder}/config.json`, 'utf8'));
+  return {
+    layers: args.n_layer,
+    heads: args.n_head,
+    kvHeads: args.n_kv_head,
+    width: args.dim,
+    hidden: hidden ?? 172,
+    vocabulary: args.vocab_size,
+    side: grid,
+    ropeBase: args.rope_base,
+    normEpsilon: args.norm_eps,
+    condition:
+      args.model_type === 'c2i'
+        ? { kind: 'class', classes: args.num_classes }
+        : { kind: 'caption', tokens: args.cls_token_num, width: args.caption_dim },
+  };
+}
+
+/** A transformer without its VQ decoder. */
+export interface Bare {
+  readonly runtime: Runtime;
+  readonly config: LlamaGenConfig;
+  readonly transformer: Transformer;
+  condition(prompt: LlamaGenPrompt, guided: boolean): Condition;
+  dispose(): void;
+}
+
+export async function loadBare(runtime: Runtime, checkpoint: Checkpoint, config: LlamaGenConfig, dtype: 'f16' | 'f32' = 'f32'): Promise<Bare> {
+  const loader = new LayerLoader(runtime, new Weights(checkpoint, GPT_IGNORED), dtype);
+  const transformer = await loadTransformer(loader, config);
+  const weights = await loadCondition(loader, config);
+  loader.weights.finish();
+  return {
+    runtime,
+    config,
+    transformer,
+    condition: (prompt, guided) => makeCondition(runtime, weights, prompt, guided),
+    dispose: () => loader.dispose(),
+  };
+}
+
+/** Values of one recorded forward pass. */
+export interface Taps {
+  /** [R, V] */
+  readonly logits: Float32Array;
+  /** Of every token fed: input of block 0, its attention after wo, its output, the last block's output; [R · T, C]. */
+  readonly input: Float32Array;
+  readonly attention: Float32Array;
+  readonly first: Float32Array;
+  readonly last: Float32Array;
+}
+
+export interface TraceOptions {
+  readonly prompt: LlamaGenPrompt;
+  readonly guided: boolean;
+  readonly cache?: CacheOptions;
+  readonly dtype?: 'f16' | 'f32';
+  /** The next token of each image, from the logits [R, V] of step `i`. */
+  readonly choose: (logits: Float32Array, i: number) => readonly number[];
+  /** Looks into the store after each token was placed and the line end, if any, has run. */
+  readonly afterToken?: (store: KvStore, token: number) => Promise<void>;
+}
+
+/** One entry a token: the pass whose logits chose it. */
+export async function trace(model: Bare, options: TraceOptions): Promise<Taps[]> {
+  const { runtime, transformer, config } = model;
+  const { side, layers, heads, kvHeads, width } = config;
+  using condition = model.condition(options.prompt, options.guided);
+  const { rows, images, tokens, starts, shifts } = condition;
+  const shape = { layers, heads, kvHeads, headDim: width / heads, lines: side, lineLength: side, condition: tokens, starts, shifts, dtype: options.dtype ?? ('f32' as const) };
+  using store = await KvStore.open(runtime, shape, planCache(options.cache ?? {}, side));
+  using token = runtime.tensor([images], 'u32', 'token');
+  const pass = (x: Tensor, memory: Memory, length: number) => tapped(transformer, x, memory, length);
+  using prefix = await runtime.record('prefix', () => pass(condition.embeddings(), store.prefix, tokens));
+  using step = await runtime.record('step', () => pass(embed(transformer, token, rows), store.line, 1));
+  prefix.run();
+  const entries = [await readTaps(prefix.result)];
+  for (let i = 0; i < side * side - 1; i++) {
+    token.write(Uint32Array.from(options.choose(entries[i]!.logits, i)));
+    const after = store.place(i);
+    step.run();
+    await options.afterToken?.(store, i);
+    for (const program of after) program.run();
+    entries.push(await readTaps(step.result));
+  }
+  return entries;
+}
+
+function tapped(transformer: Transformer, x: Tensor, memory: Memory, tokens: number): Record<keyof Taps, Tensor> {
+  let attended: Tensor | undefined;
+  const tap: Memory = {
+    attend: (layer, qkv, rotation) => {
+      const y = memory.attend(layer, qkv, rotation);
+      if (layer === 0) attended = y;
+      return y;
+    },
+  };
+  const outputs: Tensor[] = [];
+  transformer.blocks.forEach((block, layer) => outputs.push(blockForward(transformer, block, layer, outputs.at(-1) ?? x, tap)));
+  const last = outputs.at(-1)!;
+  return { input: lastRows(x, 1), attention: linear(attended!, transformer.blocks[0]!.out), first: outputs[0]!, last, logits: logits(transformer, last, tokens) };
+}
+
+async function readTaps(taps: Record<keyof Taps, Tensor>): Promise<Taps> {
+  const entries = Object.entries(taps).map(async ([name, tensor]) => [name, await tensor.read()] as const);
+  return Object.fromEntries(await Promise.all(entries)) as unknown as Taps;
+}
+
+/** The index of the largest value of each row after guidance; rows are conditional first. */
+export function greedy(logits: Float32Array, images: number, scale: number): number[] {
+  const rows = scale > 1 ? 2 * images : images;
+  const vocabulary = logits.length / rows;
+  return Array.from({ length: images }, (_, image) => {
+    const row = guided(logits, image, images, vocabulary, scale);
+    return row.indexOf(Math.max(...row));
+  });
+}
+
+/** Guided logits of one image. */
+export function guided(logits: Float32Array, image: number, images: number, vocabulary: number, scale: number): Float32Array {
+  const cond = logits.subarray(image * vocabulary, (image + 1) * vocabulary);
+  if (scale <= 1) return cond;
+  const uncond = logits.subarray((images + image) * vocabulary, (images + image + 1) * vocabulary);
+  return cond.map((c, i) => uncond[i]! + (c - uncond[i]!) * scale);
+}
