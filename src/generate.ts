@@ -6,10 +6,10 @@
  * token is drawn and never fed.
  */
 
-import { type CacheOptions, planCache } from './cache/policy.ts';
 import { KvStore } from './cache/kv-store.ts';
-import type { ImageModel } from './models/image-model.ts';
+import { type CacheOptions, planCache } from './cache/policy.ts';
 import { type GeneratedImage, toPixels } from './image.ts';
+import type { ImageModel } from './models/image-model.ts';
 import { resolveSampling, Sampler, type SamplingOptions } from './sampler.ts';
 
 export interface GenerateOptions<Prompt> extends SamplingOptions {
@@ -36,7 +36,10 @@ export interface LineProgress {
  *
  * Throws OptionError before anything is allocated, DeviceError when the device fails, and the signal's reason.
  */
-export async function generate<Prompt>(model: ImageModel<Prompt>, options: GenerateOptions<Prompt>): Promise<GeneratedImage[]> {
+export async function generate<Prompt>(
+  model: ImageModel<Prompt>,
+  options: GenerateOptions<Prompt>,
+): Promise<GeneratedImage[]> {
   const { runtime, grid } = model;
   const { lines, lineLength } = grid;
   const count = lines * lineLength;
@@ -47,9 +50,17 @@ export async function generate<Prompt>(model: ImageModel<Prompt>, options: Gener
   using condition = model.condition(options.prompt, sampling.guidanceScale > 1);
   const { rows, images, tokens } = condition;
   using draw = new Sampler(runtime, images, count, sampling);
-  using store = await KvStore.open(runtime, { ...model.geometry, ...grid, ...condition, condition: tokens, dtype: model.kvDtype }, plan);
-  using prefix = await runtime.record('prefix', () => draw.next(model.logits(condition.embeddings(), store.prefix, tokens)));
-  using step = await runtime.record('step', () => draw.next(model.logits(model.embed(draw.token, rows), store.line, 1)));
+  using store = await KvStore.open(
+    runtime,
+    { ...model.geometry, ...grid, ...condition, condition: tokens, dtype: model.kvDtype },
+    plan,
+  );
+  using prefix = await runtime.record('prefix', () =>
+    draw.next(model.logits(condition.embeddings(), store.prefix, tokens)),
+  );
+  using step = await runtime.record('step', () =>
+    draw.next(model.logits(model.embed(draw.token, rows), store.line, 1)),
+  );
 
   const soFar = async (length: number) => (await draw.read()).map((image) => image.slice(0, length));
   prefix.run();

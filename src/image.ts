@@ -12,7 +12,11 @@ export interface GeneratedImage {
 }
 
 /** Decodes images one by one: the decoder is recorded once, and its memory does not grow with the batch. */
-export async function toPixels<Prompt>(model: ImageModel<Prompt>, images: readonly Uint32Array<ArrayBuffer>[], signal?: AbortSignal): Promise<GeneratedImage[]> {
+export async function toPixels<Prompt>(
+  model: ImageModel<Prompt>,
+  images: readonly Uint32Array<ArrayBuffer>[],
+  signal?: AbortSignal,
+): Promise<GeneratedImage[]> {
   const { runtime, grid, patch } = model;
   using tokens = runtime.tensor([grid.lines * grid.lineLength], 'u32', 'tokens of one image');
   using decode = await runtime.record('decode', () => model.decode(tokens));
@@ -22,7 +26,12 @@ export async function toPixels<Prompt>(model: ImageModel<Prompt>, images: readon
     tokens.write(image);
     decode.run();
     const values = (await decode.result.read()) as Float32Array;
-    pictures.push({ width: grid.lineLength * patch, height: grid.lines * patch, pixels: toBytes(values), tokens: image });
+    pictures.push({
+      width: grid.lineLength * patch,
+      height: grid.lines * patch,
+      pixels: toBytes(values),
+      tokens: image,
+    });
   }
   return pictures;
 }

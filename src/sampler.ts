@@ -37,7 +37,17 @@ const RANGES: readonly (readonly [keyof Sampling, string, (value: number) => boo
 /** Fills in what the caller left out. Throws OptionError naming the option. */
 export function resolveSampling(options: SamplingOptions, defaults: SamplingOptions): Sampling {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const sampling = { guidanceScale: 1, cfgInterval: -1, temperature: 1, topK: 0, topP: 1, seed: 0, firstImage: 0, ...defaults, ...given };
+  const sampling = {
+    guidanceScale: 1,
+    cfgInterval: -1,
+    temperature: 1,
+    topK: 0,
+    topP: 1,
+    seed: 0,
+    firstImage: 0,
+    ...defaults,
+    ...given,
+  };
   for (const [name, expected, fits] of RANGES) {
     const value = sampling[name];
     if (typeof value !== 'number' || !fits(value)) throw new OptionError(`${name}: expected ${expected}, got ${value}`);
@@ -66,7 +76,12 @@ export class Sampler {
       tokens: this.tokens,
       token: this.token,
       drawn: runtime.tensor([images], 'u32', 'drawn'),
-      seed: runtime.tensor([4], 'u32', 'seed', Uint32Array.of(seed % 2 ** 32, Math.floor(seed / 2 ** 32), firstImage, 0)),
+      seed: runtime.tensor(
+        [4],
+        'u32',
+        'seed',
+        Uint32Array.of(seed % 2 ** 32, Math.floor(seed / 2 ** 32), firstImage, 0),
+      ),
     };
   }
 

@@ -6,7 +6,14 @@
  */
 
 import { clearScores, evict } from '../kernels/evict.ts';
-import { pagedAttention, putPrefix, type AttentionShape, type Rotation, type SlotBank, STEP_WORDS } from '../kernels/paged-attention.ts';
+import {
+  type AttentionShape,
+  pagedAttention,
+  putPrefix,
+  type Rotation,
+  type SlotBank,
+  STEP_WORDS,
+} from '../kernels/paged-attention.ts';
 import { type Dtype, ELEMENT_BYTES } from '../tensor/dtype.ts';
 import { assert, DeviceError } from '../tensor/errors.ts';
 import type { Program } from '../tensor/program.ts';
@@ -37,7 +44,13 @@ export function storeSlots(plan: CachePlan, lineLength: number, condition: numbe
 
 /** Bytes of keys and values: 2 · layers · rows · KV heads · slots · head dim · element bytes. */
 export function storeBytes(
-  shape: { readonly layers: number; readonly rows: number; readonly kvHeads: number; readonly headDim: number; readonly dtype: Dtype },
+  shape: {
+    readonly layers: number;
+    readonly rows: number;
+    readonly kvHeads: number;
+    readonly headDim: number;
+    readonly dtype: Dtype;
+  },
   slots: number,
 ): number {
   return 2 * shape.layers * shape.rows * shape.kvHeads * slots * shape.headDim * ELEMENT_BYTES[shape.dtype];
@@ -48,8 +61,12 @@ export class KvStore {
   /** Bytes of keys and values. */
   readonly bytes: number;
   /** Memory of a prefix (all condition tokens at once, causal), and of a line (one token a row, scored). */
-  readonly prefix = { attend: (layer: number, qkv: Tensor, rotation: Rotation) => this.#attend('prefix', layer, qkv, rotation) };
-  readonly line = { attend: (layer: number, qkv: Tensor, rotation: Rotation) => this.#attend('line', layer, qkv, rotation) };
+  readonly prefix = {
+    attend: (layer: number, qkv: Tensor, rotation: Rotation) => this.#attend('prefix', layer, qkv, rotation),
+  };
+  readonly line = {
+    attend: (layer: number, qkv: Tensor, rotation: Rotation) => this.#attend('line', layer, qkv, rotation),
+  };
 
   readonly #table: PageTable;
   readonly #banks: readonly (readonly SlotBank[])[];
@@ -72,7 +89,12 @@ export class KvStore {
     this.#table = new PageTable(plan, { lines: shape.lines, lineLength, conditionTokens: condition });
     this.#attention = { ...shape, rows, slots: this.slots };
     this.#step = runtime.tensor([STEP_WORDS], 'u32', 'step');
-    this.#rowStarts = runtime.tensor([rows, 2], 'u32', 'row starts', Uint32Array.from(starts.flatMap((start, r) => [start, shifts[r]!])));
+    this.#rowStarts = runtime.tensor(
+      [rows, 2],
+      'u32',
+      'row starts',
+      Uint32Array.from(starts.flatMap((start, r) => [start, shifts[r]!])),
+    );
     this.#banks = Array.from({ length: layers }, (_, layer) => this.#allocate(layer, rows));
   }
 
@@ -154,13 +176,16 @@ export class KvStore {
     const rowBytes = storeBytes({ layers: 1, rows: 1, kvHeads, headDim, dtype }, this.slots) / 2;
     const most = Math.floor(this.runtime.maxBindingBytes / rowBytes);
     if (most === 0) {
-      throw new DeviceError(`KV store: expected a binding limit of ${rowBytes} bytes, got ${this.runtime.maxBindingBytes}; use a smaller budgetLines`);
+      throw new DeviceError(
+        `KV store: expected a binding limit of ${rowBytes} bytes, got ${this.runtime.maxBindingBytes}; use a smaller budgetLines`,
+      );
     }
     const banks: SlotBank[] = [];
     for (let firstRow = 0; firstRow < rows; firstRow += most) {
       const count = Math.min(most, rows - firstRow);
       const cells = [count, kvHeads, this.slots];
-      const make = (shape: readonly number[], type: Dtype, what: string) => this.runtime.tensor(shape, type, `${what} of layer ${layer}`);
+      const make = (shape: readonly number[], type: Dtype, what: string) =>
+        this.runtime.tensor(shape, type, `${what} of layer ${layer}`);
       banks.push({
         firstRow,
         rows: count,
@@ -182,7 +207,17 @@ export class KvStore {
     assert(banks, `layer ${layer} of ${this.#banks.length}`);
     const y = this.runtime.result([rows, heads * headDim], 'f32', `attention of layer ${layer}`);
     for (const bank of banks) {
-      const inputs = { qkv, rotation, rowStarts: this.#rowStarts, bank, step: this.#step, y, shape: this.#attention, tokens, phase };
+      const inputs = {
+        qkv,
+        rotation,
+        rowStarts: this.#rowStarts,
+        bank,
+        step: this.#step,
+        y,
+        shape: this.#attention,
+        tokens,
+        phase,
+      };
       if (phase === 'prefix') putPrefix(inputs);
       pagedAttention(inputs);
     }
@@ -210,7 +245,9 @@ export class KvStore {
 
   async #read(layer: number, pick: (bank: SlotBank) => Tensor | undefined): Promise<Float32Array | Uint32Array> {
     const parts = await Promise.all((this.#banks[layer] ?? []).map((bank) => pick(bank)?.read() ?? new Float32Array()));
-    const all = new (parts[0] instanceof Uint32Array ? Uint32Array : Float32Array)(parts.reduce((sum, part) => sum + part.length, 0));
+    const all = new (parts[0] instanceof Uint32Array ? Uint32Array : Float32Array)(
+      parts.reduce((sum, part) => sum + part.length, 0),
+    );
     let at = 0;
     for (const part of parts) {
       all.set(part, at);

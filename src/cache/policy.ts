@@ -41,7 +41,8 @@ export interface CachePlan {
 export function planCache(options: CacheOptions, lines: number): CachePlan {
   const name = options.policy ?? (options.budgetLines === undefined ? 'full' : 'linear');
   const policy: EvictionPolicy | undefined = Object.hasOwn(POLICIES, name) ? POLICIES[name] : undefined;
-  if (!policy) throw new OptionError(`cache.policy: expected one of ${Object.keys(POLICIES).join(', ')}, got ${String(name)}`);
+  if (!policy)
+    throw new OptionError(`cache.policy: expected one of ${Object.keys(POLICIES).join(', ')}, got ${String(name)}`);
   const anchorLines = whole('anchorLines', options.anchorLines ?? 1, 0);
   const recentLines = whole('recentLines', options.recentLines ?? 1, 0);
   const scoreScope = options.scoreScope ?? 'head';
@@ -51,7 +52,9 @@ export function planCache(options: CacheOptions, lines: number): CachePlan {
   const budget = whole('budgetLines', options.budgetLines ?? lines, 1);
   const keepsAll = policy.keepsAll || budget >= lines;
   if (policy.keepsAll && budget < lines) {
-    throw new OptionError(`cache.budgetLines: expected none, or at least ${lines} with policy ${name}, got ${budget}; use policy linear`);
+    throw new OptionError(
+      `cache.budgetLines: expected none, or at least ${lines} with policy ${name}, got ${budget}; use policy linear`,
+    );
   }
   const least = anchorLines + recentLines + 1;
   if (!keepsAll && budget < least) {

@@ -7,11 +7,11 @@
  * for one binding is split into parts of whole rows; each part fills the rows whose ids it holds.
  */
 
+import type { Dtype } from '../tensor/dtype.ts';
 import { DeviceError, ShapeError } from '../tensor/errors.ts';
 import { defineKernel } from '../tensor/kernel.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { Dtype } from '../tensor/dtype.ts';
 
 export interface EmbeddingTable {
   readonly label: string;
@@ -22,12 +22,16 @@ export interface EmbeddingTable {
 }
 
 /** Memory for a table [count, width], to be filled row by row. Throws ShapeError unless 4 divides the width. */
-export function allocateTable(runtime: Runtime, shape: { readonly label: string; readonly count: number; readonly width: number; readonly dtype: Dtype }): EmbeddingTable {
+export function allocateTable(
+  runtime: Runtime,
+  shape: { readonly label: string; readonly count: number; readonly width: number; readonly dtype: Dtype },
+): EmbeddingTable {
   const { label, count, width, dtype } = shape;
   if (width % 4 !== 0) throw new ShapeError(`${label}: expected a width that 4 divides, got ${width}`);
   const rowBytes = width * (dtype === 'f16' ? 2 : 4);
   const most = Math.floor((runtime.maxBindingBytes - 16) / rowBytes);
-  if (most < 1) throw new DeviceError(`${label}: expected a binding limit of ${rowBytes} bytes, got ${runtime.maxBindingBytes}`);
+  if (most < 1)
+    throw new DeviceError(`${label}: expected a binding limit of ${rowBytes} bytes, got ${runtime.maxBindingBytes}`);
   const parts: { readonly tensor: Tensor; readonly first: number; readonly count: number }[] = [];
   for (let first = 0; first < count; first += most) {
     const rows = Math.min(most, count - first);
@@ -46,13 +50,15 @@ export function writeRows(table: EmbeddingTable, first: number, values: Float32A
   for (const part of table.parts) {
     const from = Math.max(first, part.first);
     const to = Math.min(end, part.first + part.count);
-    if (from < to) part.tensor.writeAt((from - part.first) * width, values.subarray((from - first) * width, (to - first) * width));
+    if (from < to)
+      part.tensor.writeAt((from - part.first) * width, values.subarray((from - first) * width, (to - first) * width));
   }
 }
 
 /** ids u32 [B] → [rows, C] f32. Throws ShapeError unless B divides `rows`. An id beyond the table leaves its row undefined. */
 export function embedding(ids: Tensor, table: EmbeddingTable, rows: number = ids.count): Tensor {
-  if (rows % ids.count !== 0) throw new ShapeError(`${table.label}: expected rows that ${ids.count} ids divide, got ${rows}`);
+  if (rows % ids.count !== 0)
+    throw new ShapeError(`${table.label}: expected rows that ${ids.count} ids divide, got ${rows}`);
   const y = ids.runtime.result([rows, table.width], 'f32', table.label);
   for (const part of table.parts) {
     const constants = { IDS: ids.count, QUADS: table.width / 4, FIRST: part.first, COUNT: part.count };
@@ -78,7 +84,10 @@ export function lastRows(x: Tensor, tokens: number): Tensor {
   const [rows, width] = x.matrix('lastRows: x');
   if (tokens === 1) return x;
   const y = x.runtime.result([rows / tokens, width], 'f32', 'last rows');
-  x.runtime.dispatch(lastKernel, { x, y }, { TOKENS: tokens, QUADS: width / 4 }, [Math.ceil(width / 4 / 64), rows / tokens]);
+  x.runtime.dispatch(lastKernel, { x, y }, { TOKENS: tokens, QUADS: width / 4 }, [
+    Math.ceil(width / 4 / 64),
+    rows / tokens,
+  ]);
   return y;
 }
 

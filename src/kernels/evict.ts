@@ -37,12 +37,17 @@ export function evict({ bank, step, shape, middleSlot, middleSlots, scoreScope }
     KEPT: middleSlots,
     BY_LAYER: scoreScope === 'layer',
   };
-  keys.runtime.dispatch(kernel, { keys, values, positions, ...(scores && { scores }), step }, constants, [shape.kvHeads, bank.rows]);
+  keys.runtime.dispatch(kernel, { keys, values, positions, ...(scores && { scores }), step }, constants, [
+    shape.kvHeads,
+    bank.rows,
+  ]);
 }
 
 /** Sets the scores of a bank to zero, for the next line. */
 export function clearScores(scores: Tensor): void {
-  scores.runtime.dispatch(clearKernel, { scores }, { COUNT: scores.count, STRIDE: 64 * 256 }, [Math.min(256, Math.ceil(scores.count / 64))]);
+  scores.runtime.dispatch(clearKernel, { scores }, { COUNT: scores.count, STRIDE: 64 * 256 }, [
+    Math.min(256, Math.ceil(scores.count / 64)),
+  ]);
 }
 
 const clearKernel = defineKernel(

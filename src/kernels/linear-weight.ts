@@ -61,7 +61,9 @@ export function allocateLinear(runtime: Runtime, shape: LinearShape): LinearWeig
   const blockBytes = blockCount(inputs) * (dtype === 'f16' ? 2 : 4);
   const most = Math.floor(runtime.maxBindingBytes / blockBytes / step) * step;
   if (most === 0) {
-    throw new DeviceError(`${label}: expected a binding limit of ${step * blockBytes} bytes, got ${runtime.maxBindingBytes}`);
+    throw new DeviceError(
+      `${label}: expected a binding limit of ${step * blockBytes} bytes, got ${runtime.maxBindingBytes}`,
+    );
   }
   const parts: LinearPart[] = [];
   for (let firstBlock = 0; firstBlock < blocks; firstBlock += most) {

@@ -88,7 +88,9 @@ export function pagedAttention(inputs: AttentionInputs): void {
   const needed = attentionWorkgroupBytes(shape.slots, shape.headDim);
   const most = qkv.runtime.device.limits.maxComputeWorkgroupStorageSize;
   if (needed > most) {
-    throw new DeviceError(`attention: expected ${needed} bytes of workgroup memory for ${shape.slots} slots, got ${most}; use a smaller budgetLines`);
+    throw new DeviceError(
+      `attention: expected ${needed} bytes of workgroup memory for ${shape.slots} slots, got ${most}; use a smaller budgetLines`,
+    );
   }
   const { tensors, constants } = common(inputs);
   const scored = phase === 'line' && bank.scores !== undefined;
@@ -103,7 +105,11 @@ export function pagedAttention(inputs: AttentionInputs): void {
 /** Rotates and stores the keys and values of a prefix: token t of every row goes to slot t. */
 export function putPrefix(inputs: AttentionInputs): void {
   const { tensors, constants } = common(inputs);
-  inputs.qkv.runtime.dispatch(prefixKernel, tensors, constants, [inputs.shape.kvHeads, inputs.tokens, inputs.bank.rows]);
+  inputs.qkv.runtime.dispatch(prefixKernel, tensors, constants, [
+    inputs.shape.kvHeads,
+    inputs.tokens,
+    inputs.bank.rows,
+  ]);
 }
 
 function common({ qkv, rotation, rowStarts, bank, step, shape, tokens }: AttentionInputs) {

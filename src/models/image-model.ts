@@ -63,7 +63,12 @@ export interface ImageModel<Prompt> {
   /** Pixels of a side of one token. */
   readonly patch: number;
   /** Sampling of the reference's own script, for what a caller leaves out. */
-  readonly defaults: { readonly guidanceScale: number; readonly topK: number; readonly temperature: number; readonly topP: number };
+  readonly defaults: {
+    readonly guidanceScale: number;
+    readonly topK: number;
+    readonly temperature: number;
+    readonly topP: number;
+  };
   /** Validates a prompt and puts it on the GPU; with guidance the rows double. Throws OptionError. */
   condition(prompt: Prompt, guided: boolean): Condition;
   /** tokens u32 [B] → embeddings [rows, C]. */

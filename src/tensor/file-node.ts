@@ -1,6 +1,8 @@
 /** A checkpoint file on disk, in Node. */
 
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type ByteSource, rangedSource } from './bytes.ts';
 import { FormatError } from './errors.ts';
 
@@ -28,6 +30,28 @@ export async function fileSource(path: string): Promise<ByteSource> {
   } catch (error) {
     await handle.close();
     throw error;
+  }
+}
+
+/** A file that ships with this package, wherever its code was bundled to inside the package's folder. */
+export async function packagedSource(path: string): Promise<ByteSource> {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!(await isPackageRoot(folder))) {
+    if (folder === dirname(folder)) {
+      throw new FormatError(
+        `${path}: expected the folder of the package rasterline above its code, got none; give the file by its path`,
+      );
+    }
+    folder = dirname(folder);
+  }
+  return await fileSource(join(folder, path));
+}
+
+async function isPackageRoot(folder: string): Promise<boolean> {
+  try {
+    return JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')).name === 'rasterline';
+  } catch {
+    return false;
   }
 }
 

@@ -10,6 +10,7 @@ import {
 } from './adapter.ts';
 import type { ByteSource } from './bytes.ts';
 import { DeviceError, OptionError, RasterlineError } from './errors.ts';
+import { urlSource } from './url-source.ts';
 
 /** Asks the browser for an adapter. Throws DeviceError where WebGPU is off, OptionError for a driver of Node's. */
 export async function findAdapter(choice: AdapterChoice = {}): Promise<FoundAdapter> {
@@ -44,4 +45,9 @@ export async function listAdapters(): Promise<readonly ListedAdapter[]> {
 /** Throws OptionError: a page cannot open a path. */
 export async function fileSource(path: string): Promise<ByteSource> {
   throw new OptionError(`source: expected a URL or a Blob in a browser, got the path '${path}'`);
+}
+
+/** A file that ships with this package, beside the folder of its bundled code. */
+export async function packagedSource(path: string): Promise<ByteSource> {
+  return await urlSource(new URL(`../${path}`, import.meta.url));
 }

@@ -19,7 +19,7 @@ import { DeviceError, OptionError } from './errors.ts';
 import { unpackSwiftShader } from './swiftshader-node.ts';
 import { hasSystemLoader, loadVulkan, oldLavapipe, withEnvironment } from './vulkan-node.ts';
 
-export { fileSource } from './file-node.ts';
+export { fileSource, packagedSource } from './file-node.ts';
 
 type Create = (options: string[]) => GPU;
 

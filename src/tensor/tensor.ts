@@ -73,7 +73,9 @@ export class Tensor {
   writeAt(first: number, values: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
     const end = first + values.length;
     if (end > this.count || first % 4 !== 0 || (values.length % 4 !== 0 && end !== this.count)) {
-      throw new ShapeError(`${this.label}.write: expected whole groups of 4 below ${this.count}, got ${first} to ${end}`);
+      throw new ShapeError(
+        `${this.label}.write: expected whole groups of 4 below ${this.count}, got ${first} to ${end}`,
+      );
     }
     if ((this.dtype === 'u32') !== values instanceof Uint32Array) {
       throw new ShapeError(`${this.label}.write: expected ${this.dtype} values, got ${values.constructor.name}`);

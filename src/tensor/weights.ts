@@ -44,10 +44,14 @@ export class Weights {
   take(name: string, shape: Shape): StoredTensor {
     const tensor = this.checkpoint.tensors.get(name);
     if (!tensor) {
-      throw new FormatError(`${this.checkpoint.name}: expected a tensor ${name} ${describeShape(shape)}, got none; is it a checkpoint of this model?`);
+      throw new FormatError(
+        `${this.checkpoint.name}: expected a tensor ${name} ${describeShape(shape)}, got none; is it a checkpoint of this model?`,
+      );
     }
     if (!sameShape(tensor.shape, shape)) {
-      throw new FormatError(`${this.checkpoint.name}: ${name}: expected ${describeShape(shape)}, got ${describeShape(tensor.shape)}`);
+      throw new FormatError(
+        `${this.checkpoint.name}: ${name}: expected ${describeShape(shape)}, got ${describeShape(tensor.shape)}`,
+      );
     }
     this.#left.delete(name);
     return tensor;
@@ -64,7 +68,12 @@ export class Weights {
    * The rows of a matrix, a slice at a time, each a multiple of `step` rows but for the last. `shape` is the tensor's own
    * where it is no matrix.
    */
-  async *rows(name: string, matrix: readonly [number, number], shape: Shape = matrix, step = 1): AsyncGenerator<{ readonly first: number; readonly values: Float32Array<ArrayBuffer> }> {
+  async *rows(
+    name: string,
+    matrix: readonly [number, number],
+    shape: Shape = matrix,
+    step = 1,
+  ): AsyncGenerator<{ readonly first: number; readonly values: Float32Array<ArrayBuffer> }> {
     const tensor = this.take(name, shape);
     const [rows, width] = matrix;
     const rowBytes = tensor.bytes / rows;
@@ -74,7 +83,10 @@ export class Weights {
       const count = Math.min(most, rows - first);
       const bytes = await tensor.read(first * rowBytes, count * rowBytes);
       const values = widen(bytes, tensor.dtype, `${this.checkpoint.name}: ${name}`);
-      if (values.length !== count * width) throw new FormatError(`${this.checkpoint.name}: ${name}: expected ${count * width} values, got ${values.length}`);
+      if (values.length !== count * width)
+        throw new FormatError(
+          `${this.checkpoint.name}: ${name}: expected ${count * width} values, got ${values.length}`,
+        );
       yield { first, values };
       this.#loadedBytes += bytes.byteLength;
       this.options.onProgress?.({ loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes, tensor: name });
@@ -87,6 +99,8 @@ export class Weights {
     const names = [...this.#left];
     const shown = names.slice(0, 5).map((name) => `${name} ${describeShape(this.checkpoint.tensors.get(name)!.shape)}`);
     const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
-    throw new FormatError(`${this.checkpoint.name}: expected no other tensors, got ${shown.join(', ')}${more}; is it a checkpoint of this model?`);
+    throw new FormatError(
+      `${this.checkpoint.name}: expected no other tensors, got ${shown.join(', ')}${more}; is it a checkpoint of this model?`,
+    );
   }
 }

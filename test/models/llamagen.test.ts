@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
+import type { LlamaGenPrompt } from '../../src/models/llamagen/condition.ts';
 import { close } from '../support/close.ts';
 import { type Golden, openGolden } from '../support/golden.ts';
 import { testRuntime } from '../support/runtime.ts';
 import { type Bare, goldenConfig, greedy, guided, loadBare, type Taps, trace } from '../support/trace.ts';
-import type { LlamaGenPrompt } from '../../src/models/llamagen/condition.ts';
 
 /** As the fixtures' READMEs state it for f32. */
 const TOLERANCE = { absolute: 2e-4, relative: 1e-4 };
@@ -62,7 +62,8 @@ for (const folder of ['llamagen-c2i', 'llamagen-c2i-gqa', 'llamagen-t2i']) {
       const { golden, model, prompt, images } = fixture;
       const forced = await golden.values('tf_tokens');
       const count = model.config.side ** 2;
-      const choose = (_: Float32Array, i: number) => Array.from({ length: images }, (_, b) => forced[b * (count - 1) + i]!);
+      const choose = (_: Float32Array, i: number) =>
+        Array.from({ length: images }, (_, b) => forced[b * (count - 1) + i]!);
       const entries = await trace(model, { prompt, guided: true, choose });
       const all = Array.from({ length: 2 * images }, (_, row) => row);
       close(stack(entries, 'logits', all, 2 * images), await golden.values('tf_logits'), TOLERANCE, 'logits');
@@ -70,18 +71,32 @@ for (const folder of ['llamagen-c2i', 'llamagen-c2i-gqa', 'llamagen-t2i']) {
       const steps = model.config.condition.kind === 'class' ? entries : [];
       if (steps.length > 0) {
         close(stack(entries, 'input', first, 2 * images), await golden.values('tf_layer0_in'), TOLERANCE, 'input');
-        close(stack(entries, 'last', first, 2 * images), await golden.values('tf_last_layer_out'), TOLERANCE, 'last block');
+        close(
+          stack(entries, 'last', first, 2 * images),
+          await golden.values('tf_last_layer_out'),
+          TOLERANCE,
+          'last block',
+        );
       }
-      close(stack(entries, 'attention', first, 2 * images), await golden.values('tf_layer0_attn_out'), TOLERANCE, 'attention');
+      close(
+        stack(entries, 'attention', first, 2 * images),
+        await golden.values('tf_layer0_attn_out'),
+        TOLERANCE,
+        'attention',
+      );
       close(stack(entries, 'first', first, 2 * images), await golden.values('tf_layer0_out'), TOLERANCE, 'block 0');
     });
 
     it('draws the reference tokens greedily, with guidance', async () => {
       const { golden, model, prompt, images } = fixture;
       const entries = await trace(model, { prompt, guided: true, choose: (logits) => greedy(logits, images, 2) });
-      const tokens = Array.from({ length: images }, (_, b) => entries.map(({ logits }) => greedy(logits, images, 2)[b]!)).flat();
+      const tokens = Array.from({ length: images }, (_, b) =>
+        entries.map(({ logits }) => greedy(logits, images, 2)[b]!),
+      ).flat();
       assert.deepEqual(tokens, Array.from(await golden.values('greedy_tokens_cfg2')));
-      const mixed = Array.from({ length: images }, (_, b) => entries.flatMap(({ logits }) => [...guided(logits, b, images, model.config.vocabulary, 2)]));
+      const mixed = Array.from({ length: images }, (_, b) =>
+        entries.flatMap(({ logits }) => [...guided(logits, b, images, model.config.vocabulary, 2)]),
+      );
       close(mixed.flat(), await golden.values('greedy_logits_cfg2'), GUIDED_TOLERANCE, 'guided logits');
     });
   });

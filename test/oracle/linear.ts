@@ -1,7 +1,13 @@
 /** The linear layer in plain f64. */
 
 /** y [R, O] = x [R, C] · wᵀ [O, C] */
-export function linearOracle(x: Float32Array, w: Float32Array, rows: number, inputs: number, outputs: number): Float64Array {
+export function linearOracle(
+  x: Float32Array,
+  w: Float32Array,
+  rows: number,
+  inputs: number,
+  outputs: number,
+): Float64Array {
   const y = new Float64Array(rows * outputs);
   for (let r = 0; r < rows; r++) {
     for (let o = 0; o < outputs; o++) {

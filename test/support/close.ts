@@ -8,7 +8,12 @@ export interface Tolerance {
 }
 
 /** Fails naming the worst place unless |actual − expected| <= absolute + relative · |expected| everywhere. */
-export function close(actual: ArrayLike<number>, expected: ArrayLike<number>, { absolute, relative = 0 }: Tolerance, label = 'values'): void {
+export function close(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  { absolute, relative = 0 }: Tolerance,
+  label = 'values',
+): void {
   assert.equal(actual.length, expected.length, `${label}: length`);
   let worst = -1;
   let excess = 0;
@@ -19,5 +24,9 @@ export function close(actual: ArrayLike<number>, expected: ArrayLike<number>, { 
       worst = i;
     }
   }
-  assert.equal(worst, -1, `${label}[${worst}]: expected ${expected[worst]}, got ${actual[worst]} (${excess} over ${absolute} + ${relative} relative)`);
+  assert.equal(
+    worst,
+    -1,
+    `${label}[${worst}]: expected ${expected[worst]}, got ${actual[worst]} (${excess} over ${absolute} + ${relative} relative)`,
+  );
 }

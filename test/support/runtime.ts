@@ -1,6 +1,6 @@
 /** One device for the whole test run. */
 
-import { type Program } from '../../src/tensor/program.ts';
+import type { Program } from '../../src/tensor/program.ts';
 import { Runtime } from '../../src/tensor/runtime.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 

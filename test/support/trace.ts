@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { KvStore } from '../../src/cache/kv-store.ts';
 import { type CacheOptions, planCache } from '../../src/cache/policy.ts';
-import { linear } from '../../src/kernels/linear.ts';
 import { lastRows } from '../../src/kernels/embedding.ts';
+import { linear } from '../../src/kernels/linear.ts';
 import type { Condition, Memory } from '../../src/models/image-model.ts';
 import { type LlamaGenPrompt, makeCondition } from '../../src/models/llamagen/condition.ts';
 import type { LlamaGenConfig } from '../../src/models/llamagen/config.ts';
@@ -18,7 +18,11 @@ import { Weights } from '../../src/tensor/weights.ts';
 
 /** The configuration of a golden model. */
 export function goldenConfig(folder: string): LlamaGenConfig {
-  const { model_args: args, ffn_hidden: hidden, grid } = JSON.parse(readFileSync(`test/golden/${folder}/config.json`, 'utf8'));
+  const {
+    model_args: args,
+    ffn_hidden: hidden,
+    grid,
+  } = JSON.parse(readFileSync(`test/golden/${folder}/config.json`, 'utf8'));
   return {
     layers: args.n_layer,
     heads: args.n_head,
@@ -45,7 +49,12 @@ export interface Bare {
   dispose(): void;
 }
 
-export async function loadBare(runtime: Runtime, checkpoint: Checkpoint, config: LlamaGenConfig, dtype: 'f16' | 'f32' = 'f32'): Promise<Bare> {
+export async function loadBare(
+  runtime: Runtime,
+  checkpoint: Checkpoint,
+  config: LlamaGenConfig,
+  dtype: 'f16' | 'f32' = 'f32',
+): Promise<Bare> {
   const loader = new LayerLoader(runtime, new Weights(checkpoint, GPT_IGNORED), dtype);
   const transformer = await loadTransformer(loader, config);
   const weights = await loadCondition(loader, config);
@@ -87,7 +96,18 @@ export async function trace(model: Bare, options: TraceOptions): Promise<Taps[]>
   const { side, layers, heads, kvHeads, width } = config;
   using condition = model.condition(options.prompt, options.guided);
   const { rows, images, tokens, starts, shifts } = condition;
-  const shape = { layers, heads, kvHeads, headDim: width / heads, lines: side, lineLength: side, condition: tokens, starts, shifts, dtype: options.dtype ?? ('f32' as const) };
+  const shape = {
+    layers,
+    heads,
+    kvHeads,
+    headDim: width / heads,
+    lines: side,
+    lineLength: side,
+    condition: tokens,
+    starts,
+    shifts,
+    dtype: options.dtype ?? ('f32' as const),
+  };
   using store = await KvStore.open(runtime, shape, planCache(options.cache ?? {}, side));
   using token = runtime.tensor([images], 'u32', 'token');
   const pass = (x: Tensor, memory: Memory, length: number) => tapped(transformer, x, memory, length);
@@ -116,9 +136,17 @@ function tapped(transformer: Transformer, x: Tensor, memory: Memory, tokens: num
     },
   };
   const outputs: Tensor[] = [];
-  transformer.blocks.forEach((block, layer) => outputs.push(blockForward(transformer, block, layer, outputs.at(-1) ?? x, tap)));
+  for (const [layer, block] of transformer.blocks.entries()) {
+    outputs.push(blockForward(transformer, block, layer, outputs.at(-1) ?? x, tap));
+  }
   const last = outputs.at(-1)!;
-  return { input: lastRows(x, 1), attention: linear(attended!, transformer.blocks[0]!.out), first: outputs[0]!, last, logits: logits(transformer, last, tokens) };
+  return {
+    input: lastRows(x, 1),
+    attention: linear(attended!, transformer.blocks[0]!.out),
+    first: outputs[0]!,
+    last,
+    logits: logits(transformer, last, tokens),
+  };
 }
 
 async function readTaps(taps: Record<keyof Taps, Tensor>): Promise<Taps> {
@@ -137,7 +165,13 @@ export function greedy(logits: Float32Array, images: number, scale: number): num
 }
 
 /** Guided logits of one image. */
-export function guided(logits: Float32Array, image: number, images: number, vocabulary: number, scale: number): Float32Array {
+export function guided(
+  logits: Float32Array,
+  image: number,
+  images: number,
+  vocabulary: number,
+  scale: number,
+): Float32Array {
   const cond = logits.subarray(image * vocabulary, (image + 1) * vocabulary);
   if (scale <= 1) return cond;
   const uncond = logits.subarray((images + image) * vocabulary, (images + image + 1) * vocabulary);

@@ -4,5 +4,9 @@ export interface EvictionPolicy {
   /** True when nothing is ever evicted. */
   readonly keepsAll: boolean;
   /** Lines' worth of slots for survivors chosen by score; what is left of the budget goes to recent lines. */
-  middleLines(budget: { readonly budgetLines: number; readonly anchorLines: number; readonly recentLines: number }): number;
+  middleLines(budget: {
+    readonly budgetLines: number;
+    readonly anchorLines: number;
+    readonly recentLines: number;
+  }): number;
 }

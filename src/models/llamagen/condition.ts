@@ -37,19 +37,34 @@ export type ConditionWeights =
     };
 
 /** Validates the prompt and uploads it. With guidance, rows B .. 2 B - 1 are the unconditional ones. */
-export function makeCondition(runtime: Runtime, weights: ConditionWeights, prompt: LlamaGenPrompt, guided: boolean): Condition {
+export function makeCondition(
+  runtime: Runtime,
+  weights: ConditionWeights,
+  prompt: LlamaGenPrompt,
+  guided: boolean,
+): Condition {
   if (weights.kind === 'class') return classCondition(runtime, weights, expectClasses(prompt, weights.classes), guided);
   return captionCondition(runtime, weights, expectCaptions(prompt), guided);
 }
 
-function classCondition(runtime: Runtime, { table, classes }: ConditionWeights & { kind: 'class' }, ids: readonly number[], guided: boolean): Condition {
+function classCondition(
+  runtime: Runtime,
+  { table, classes }: ConditionWeights & { kind: 'class' },
+  ids: readonly number[],
+  guided: boolean,
+): Condition {
   const all = guided ? [...ids, ...ids.map(() => classes)] : ids;
   const tensor = runtime.tensor([all.length], 'u32', 'class ids', Uint32Array.from(all));
   return condition(tensor, { images: ids.length, tokens: 1, starts: all.map(() => 0) }, () => embedding(tensor, table));
 }
 
 /** Captions are padded on the left; the padding is hidden from all rows, in both branches. Source: sample_t2i.py. */
-function captionCondition(runtime: Runtime, weights: ConditionWeights & { kind: 'caption' }, captions: CaptionPrompt['captions'], guided: boolean): Condition {
+function captionCondition(
+  runtime: Runtime,
+  weights: ConditionWeights & { kind: 'caption' },
+  captions: CaptionPrompt['captions'],
+  guided: boolean,
+): Condition {
   const { tokens, width, fc1, fc2, unconditional } = weights;
   const images = captions.length;
   const rows = guided ? 2 * images : images;
@@ -67,10 +82,16 @@ function captionCondition(runtime: Runtime, weights: ConditionWeights & { kind: 
   const tensor = runtime.tensor([rows * tokens, width], 'f32', 'captions', features);
   const padding = captions.map(({ length }) => tokens - length);
   const starts = guided ? [...padding, ...padding] : padding;
-  return condition(tensor, { images, tokens, starts }, () => linear(linear(tensor, fc1, { activation: 'geluTanh' }), fc2));
+  return condition(tensor, { images, tokens, starts }, () =>
+    linear(linear(tensor, fc1, { activation: 'geluTanh' }), fc2),
+  );
 }
 
-function condition(tensor: Tensor, shape: Pick<Condition, 'images' | 'tokens' | 'starts'>, embeddings: () => Tensor): Condition {
+function condition(
+  tensor: Tensor,
+  shape: Pick<Condition, 'images' | 'tokens' | 'starts'>,
+  embeddings: () => Tensor,
+): Condition {
   const dispose = () => tensor.dispose();
   const shifts = shape.starts.map(() => 0);
   return { ...shape, rows: shape.starts.length, shifts, embeddings, dispose, [Symbol.dispose]: dispose };
@@ -78,7 +99,9 @@ function condition(tensor: Tensor, shape: Pick<Condition, 'images' | 'tokens' | 
 
 function expectClasses(prompt: LlamaGenPrompt, classes: number): readonly number[] {
   if (!('classes' in prompt) || prompt.classes.length === 0) {
-    throw new OptionError('prompt: expected { classes: [...] } with at least one class, got none; this model is class-conditional');
+    throw new OptionError(
+      'prompt: expected { classes: [...] } with at least one class, got none; this model is class-conditional',
+    );
   }
   for (const [image, id] of prompt.classes.entries()) {
     if (!Number.isInteger(id) || id < 0 || id >= classes) {
@@ -90,7 +113,9 @@ function expectClasses(prompt: LlamaGenPrompt, classes: number): readonly number
 
 function expectCaptions(prompt: LlamaGenPrompt): CaptionPrompt['captions'] {
   if (!('captions' in prompt) || prompt.captions.length === 0) {
-    throw new OptionError('prompt: expected { captions: [...] } with at least one caption, got none; this model is text-conditional');
+    throw new OptionError(
+      'prompt: expected { captions: [...] } with at least one caption, got none; this model is text-conditional',
+    );
   }
   return prompt.captions;
 }

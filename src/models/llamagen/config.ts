@@ -35,7 +35,10 @@ const SIZES = {
 const CLASS_SIDES = { 256: 16, 384: 24, 512: 32 } as const;
 const CAPTION_SIDES = { 256: 16, 512: 32 } as const;
 
-function config(size: { readonly layers: number; readonly heads: number; readonly width: number }, rest: Pick<LlamaGenConfig, 'side' | 'condition' | 'vocabulary'>): LlamaGenConfig {
+function config(
+  size: { readonly layers: number; readonly heads: number; readonly width: number },
+  rest: Pick<LlamaGenConfig, 'side' | 'condition' | 'vocabulary'>,
+): LlamaGenConfig {
   return { ...size, kvHeads: size.heads, hidden: mlpWidth(size.width), ropeBase: 10000, normEpsilon: 1e-5, ...rest };
 }
 
@@ -43,13 +46,24 @@ function presets(): Record<string, LlamaGenConfig> {
   const table: Record<string, LlamaGenConfig> = {};
   for (const [name, size] of Object.entries(SIZES)) {
     for (const [pixels, side] of Object.entries(CLASS_SIDES)) {
-      table[`llamagen-${name}-${pixels}`] = config(size, { side, vocabulary: 16384, condition: { kind: 'class', classes: 1000 } });
+      table[`llamagen-${name}-${pixels}`] = config(size, {
+        side,
+        vocabulary: 16384,
+        condition: { kind: 'class', classes: 1000 },
+      });
     }
   }
   for (const [pixels, side] of Object.entries(CAPTION_SIDES)) {
-    table[`llamagen-xl-t2i-${pixels}`] = config(SIZES.xl, { side, vocabulary: 16384, condition: { kind: 'caption', tokens: 120, width: 2048 } });
+    table[`llamagen-xl-t2i-${pixels}`] = config(SIZES.xl, {
+      side,
+      vocabulary: 16384,
+      condition: { kind: 'caption', tokens: 120, width: 2048 },
+    });
   }
-  table['emoji'] = config({ layers: 6, heads: 4, width: 256 }, { side: 16, vocabulary: 512, condition: { kind: 'class', classes: 1084 } });
+  table['emoji'] = config(
+    { layers: 6, heads: 4, width: 256 },
+    { side: 16, vocabulary: 512, condition: { kind: 'class', classes: 1084 } },
+  );
   return table;
 }
 

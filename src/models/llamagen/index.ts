@@ -47,7 +47,12 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
     const { config, vqConfig, dtype = 'f16' } = options;
     this.name = options.name;
     this.grid = { lines: config.side, lineLength: config.side };
-    this.geometry = { layers: config.layers, heads: config.heads, kvHeads: config.kvHeads, headDim: config.width / config.heads };
+    this.geometry = {
+      layers: config.layers,
+      heads: config.heads,
+      kvHeads: config.kvHeads,
+      headDim: config.width / config.heads,
+    };
     this.kvDtype = dtype;
     this.vocabulary = config.vocabulary;
     this.width = config.width;

@@ -1,8 +1,8 @@
 /** LlamaGen's checkpoint names to our layers. */
 
-import type { LlamaGenConfig } from './config.ts';
 import type { LayerLoader } from '../load-layers.ts';
 import type { ConditionWeights } from './condition.ts';
+import type { LlamaGenConfig } from './config.ts';
 import type { Block, Transformer } from './model.ts';
 import { rotationTable } from './rotation.ts';
 
@@ -16,7 +16,12 @@ export async function loadTransformer(loader: LayerLoader, config: LlamaGenConfi
   const tokens = await loader.table('tok_embeddings.weight', vocabulary, width);
   const blocks: Block[] = [];
   for (let layer = 0; layer < config.layers; layer++) blocks.push(await loadBlock(loader, config, `layers.${layer}`));
-  const output = await loader.linear({ name: 'output.weight', inputs: width, outputs: vocabulary, gain: 'norm.weight' });
+  const output = await loader.linear({
+    name: 'output.weight',
+    inputs: width,
+    outputs: vocabulary,
+    gain: 'norm.weight',
+  });
   const table = rotationTable(condition, side, headDim, ropeBase);
   const angles = loader.own(loader.runtime.tensor([condition + side * side, headDim / 2, 2], 'f32', 'rotation', table));
   return { tokens, blocks, output, rotation: { angles, pairing: 'adjacent' }, normEpsilon };
@@ -49,7 +54,10 @@ export async function loadCondition(loader: LayerLoader, config: LlamaGenConfig)
     const table = await loader.table('cls_embedding.embedding_table.weight', condition.classes + 1, width);
     return { kind: 'class', table, classes: condition.classes };
   }
-  const unconditional = await loader.weights.values('cls_embedding.uncond_embedding', [condition.tokens, condition.width]);
+  const unconditional = await loader.weights.values('cls_embedding.uncond_embedding', [
+    condition.tokens,
+    condition.width,
+  ]);
   return {
     kind: 'caption',
     fc1: await loader.linear({ name: 'cls_embedding.cap_proj.fc1.weight', inputs: condition.width, outputs: width }),

@@ -38,7 +38,13 @@ export function logits(transformer: Transformer, x: Tensor, tokens: number): Ten
 }
 
 /** h = x + wo(attention(norm(x)));  h + w2(silu(w1 norm(h)) · w3 norm(h)) */
-export function blockForward({ rotation, normEpsilon }: Transformer, block: Block, layer: number, x: Tensor, memory: Memory): Tensor {
+export function blockForward(
+  { rotation, normEpsilon }: Transformer,
+  block: Block,
+  layer: number,
+  x: Tensor,
+  memory: Memory,
+): Tensor {
   const attended = memory.attend(layer, linear(x, block.qkv, { normEpsilon }), rotation);
   const h = linear(attended, block.out, { residual: x });
   return linear(linear(h, block.gateUp, { normEpsilon }), block.down, { residual: h });

@@ -8,7 +8,12 @@
  *
  * Condition positions are zeros, not the identity: their keys and queries vanish, as in the reference.
  */
-export function rotationTable(condition: number, side: number, headDim: number, base: number): Float32Array<ArrayBuffer> {
+export function rotationTable(
+  condition: number,
+  side: number,
+  headDim: number,
+  base: number,
+): Float32Array<ArrayBuffer> {
   const quarter = headDim / 4;
   const table = new Float32Array((condition + side * side) * headDim);
   for (let token = 0; token < side * side; token++) {

@@ -1,0 +1,23 @@
+/** The public names. */
+
+export { listAdapters } from '#platform';
+export { type CacheOptions, type CachePlan, type PolicyName, planCache } from './cache/policy.ts';
+export { type GenerateOptions, generate, type LineProgress } from './generate.ts';
+export type { GeneratedImage } from './image.ts';
+export type { ImageModel, LineGrid } from './models/image-model.ts';
+export type { CaptionPrompt, ClassPrompt, LlamaGenPrompt } from './models/llamagen/condition.ts';
+export { LLAMAGEN_PRESETS, type LlamaGenConfig } from './models/llamagen/config.ts';
+export { LlamaGen } from './models/llamagen/index.ts';
+export { EMBEDDED_MODEL, type LoadModelOptions, loadModel, modelConfig } from './models/load.ts';
+export { VQ_PRESETS, type VqConfig } from './models/vq/config.ts';
+export { type MemoryPlan, type PlanOptions, plan } from './plan.ts';
+export { encodePng } from './png.ts';
+export type { SamplingOptions } from './sampler.ts';
+export type { AdapterChoice, Driver, ListedAdapter } from './tensor/adapter.ts';
+export { type ByteSource, blobSource, bytesSource } from './tensor/bytes.ts';
+export { type Checkpoint, openCheckpoint, type StoredTensor } from './tensor/checkpoint.ts';
+export { DeviceError, DisposedError, FormatError, OptionError, RasterlineError, ShapeError } from './tensor/errors.ts';
+export { type CheckpointSource, openSource } from './tensor/open-source.ts';
+export { type Counters, Runtime, type RuntimeOptions } from './tensor/runtime.ts';
+export { Tensor } from './tensor/tensor.ts';
+export type { LoadProgress } from './tensor/weights.ts';
