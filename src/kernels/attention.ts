@@ -4,7 +4,8 @@
  *     y[p] = Σ_s softmax_s(q_p · k_s / √C) v_s        qkv [P, 3 C]: q, then k, then v   y [P, C]
  *
  * Three kernels: all products q · k, their softmax, and the sums of v. The products are kept as [s][p], so that threads of
- * neighbouring places read and write neighbouring addresses and nothing is shared or waited for. They take 4 P² bytes.
+ * neighbouring places read and write neighbouring addresses and nothing is shared or waited for. They take 4 P² bytes,
+ * P rounded up to whole tiles, so that what lies beyond is computed and not looked at.
  */
 
 import { ShapeError } from '../tensor/errors.ts';
@@ -15,9 +16,8 @@ import type { Tensor } from '../tensor/tensor.ts';
 const THREADS = 32;
 /** Keys of a tile of the first kernel, queries of one of the last. */
 const TILE = 8;
-/** Queries that a thread of the first kernel owns, and quads of channels that one of the last does. */
-const OWN = 4;
-const OWN_QUADS = 2;
+/** Queries that a thread of the first kernel owns. */
+const OWN = 2;
 
 /** qkv [P, 3 C] f32 → [P, C] f32. Throws ShapeError unless 4 divides C. */
 export function attention(qkv: Tensor, label: string): Tensor {
@@ -26,18 +26,17 @@ export function attention(qkv: Tensor, label: string): Tensor {
   const channels = width / 3;
   if (channels % 4 !== 0)
     throw new ShapeError(`${label}: expected qkv [P, 3 C] where 4 divides C, got ${describeShape(qkv.shape)}`);
-  const padded = roundUp(places, TILE);
+  const padded = roundUp(places, THREADS * OWN);
   const constants = { PLACES: places, PADDED: padded, QUADS: channels / 4 };
-  const products = runtime.result([places, padded], 'f32', `${label}: products`);
-  const tiles = padded / TILE;
-  runtime.dispatch(productsKernel, { qkv, products }, constants, [Math.ceil(padded / THREADS / OWN), tiles]);
+  const products = runtime.result([padded, padded], 'f32', `${label}: products`);
+  runtime.dispatch(productsKernel, { qkv, products }, constants, [padded / THREADS / OWN, padded / TILE]);
   const sums = runtime.result([padded], 'f32', `${label}: sums`);
   const scaled = { PLACES: places, PADDED: padded, FACTOR: 1 / Math.sqrt(channels) };
-  runtime.dispatch(softmaxKernel, { products, sums }, scaled, [Math.ceil(padded / THREADS)]);
+  runtime.dispatch(softmaxKernel, { products, sums }, scaled, [padded / THREADS]);
   const y = runtime.result([places, channels], 'f32', label);
   runtime.dispatch(valuesKernel, { qkv, products, sums, y }, constants, [
-    Math.ceil(channels / 4 / THREADS / OWN_QUADS),
-    tiles,
+    Math.ceil(channels / 4 / THREADS),
+    Math.ceil(places / TILE),
   ]);
   return y;
 }
@@ -60,13 +59,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     ${own((q) => `let query${q} = qkv[q${q} + c];`)}
     ${tile((k) => `{ let key = qkv[k${k} + c]; ${own((q) => `s${q}_${k} += dot(query${q}, key);`)} }`)}
   }
-  ${own((q) =>
-    tile(
-      (k) => `if (query0 + ${q * THREADS}u < PADDED && key0 + ${k}u < PLACES) {
-    products[(key0 + ${k}u) * PADDED + query0 + ${q * THREADS}u] = s${q}_${k};
-  }`,
-    ),
-  )}
+  ${own((q) => tile((k) => `products[(key0 + ${k}u) * PADDED + query0 + ${q * THREADS}u] = s${q}_${k};`))}
 }`,
 );
 
@@ -78,7 +71,6 @@ const softmaxKernel = defineKernel(
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(global_invocation_id) at: vec3u) {
   let query = at.x;
-  if (query >= PADDED) { return; }
   var largest = products[query];
   for (var key = 1u; key < PLACES; key++) { largest = max(largest, products[key * PADDED + query]); }
   var sum = 0.0;
@@ -94,26 +86,19 @@ fn main(@builtin(global_invocation_id) at: vec3u) {
 const valuesKernel = defineKernel(
   'attention.values',
   { qkv: 'read vec4f', products: 'read vec4f', sums: 'read f32', y: 'write vec4f' },
-  () => {
-    const each = (piece: (q: number, b: number) => string) => tile((q) => unroll(OWN_QUADS, (b) => piece(q, b)));
-    return `
+  () => `
 @compute @workgroup_size(${THREADS})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let query0 = group.y * ${TILE}u;
-  let quad0 = group.x * ${THREADS * OWN_QUADS}u + lane;
-  if (quad0 >= QUADS) { return; }
-  ${unroll(OWN_QUADS, (b) => `let v${b} = 2u * QUADS + min(quad0 + ${b * THREADS}u, QUADS - 1u);`)}
-  ${each((q, b) => `var s${q}_${b} = vec4f();`)}
+fn main(@builtin(global_invocation_id) at: vec3u) {
+  let query0 = at.y * ${TILE}u;
+  let quad = at.x;
+  if (quad >= QUADS) { return; }
+  ${tile((q) => `var s${q} = vec4f();`)}
   for (var key = 0u; key < PLACES; key++) {
+    let v = qkv[(key * 3u + 2u) * QUADS + quad];
     let place = (key * PADDED + query0) / 4u;
     ${unroll(TILE / 4, (i) => `let p${i} = products[place + ${i}u];`)}
-    ${unroll(OWN_QUADS, (b) => `{ let v = qkv[key * 3u * QUADS + v${b}]; ${tile((q) => `s${q}_${b} += v * p${q >> 2}.${'xyzw'[q & 3]};`)} }`)}
+    ${tile((q) => `s${q} += v * p${q >> 2}.${'xyzw'[q & 3]};`)}
   }
-  ${each(
-    (q, b) => `if (query0 + ${q}u < PLACES && quad0 + ${b * THREADS}u < QUADS) {
-    y[(query0 + ${q}u) * QUADS + quad0 + ${b * THREADS}u] = s${q}_${b} / sums[query0 + ${q}u];
-  }`,
-  )}
-}`;
-  },
+  ${tile((q) => `if (query0 + ${q}u < PLACES) { y[(query0 + ${q}u) * QUADS + quad] = s${q} / sums[query0 + ${q}u]; }`)}
+}`,
 );

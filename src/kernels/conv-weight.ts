@@ -16,8 +16,9 @@ export interface ConvWeight {
   /** Channels. */
   readonly inputs: number;
   readonly outputs: number;
-  /** [outputs, TAPS · inputs] */
+  /** [outputs, TAPS · inputs]; owns the bias. */
   readonly matrix: LinearWeight;
+  readonly bias: Tensor;
 }
 
 export interface ConvShape {
@@ -26,14 +27,14 @@ export interface ConvShape {
   readonly outputs: number;
   readonly dtype: Dtype;
   /** f32 [outputs] */
-  readonly bias?: Tensor;
+  readonly bias: Tensor;
 }
 
 /** Memory for a 3 x 3 convolution, to be filled block by block. Throws ShapeError unless 8 divides the inputs. */
 export function allocateConv(runtime: Runtime, shape: ConvShape): ConvWeight {
-  const { label, inputs, outputs } = shape;
+  const { label, inputs, outputs, bias } = shape;
   if (inputs % CHUNK !== 0) throw new ShapeError(`${label}: expected channels that ${CHUNK} divides, got ${inputs}`);
-  return { inputs, outputs, matrix: allocateLinear(runtime, { ...shape, inputs: TAPS * inputs }) };
+  return { inputs, outputs, bias, matrix: allocateLinear(runtime, { ...shape, inputs: TAPS * inputs }) };
 }
 
 /** Writes outputs [32 · block, 32 · block + n). `rows` [n <= 32, inputs, 3, 3], the order of PyTorch. */

@@ -11,6 +11,7 @@
 
 import { ShapeError } from '../tensor/errors.ts';
 import { type Constants, defineKernel, unroll } from '../tensor/kernel.ts';
+import type { DriverKind } from '../tensor/runtime.ts';
 import { describeShape, roundUp } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ConvWeight } from './conv-weight.ts';
@@ -32,27 +33,16 @@ export function conv(x: Tensor, weight: ConvWeight, options: ConvOptions = {}): 
   }
   const scale = options.upsample ? 2 : 1;
   const y = x.runtime.result([scale * rows, scale * columns, outputs], 'f32', matrix.label);
-  options.residual?.expect(`${matrix.label}: residual`, y.shape);
+  const { residual } = options;
+  residual?.expect(`${matrix.label}: residual`, y.shape);
+  const tile = pickConvTile(outputs, x.runtime.kind);
+  const tiles = scale * rows * Math.ceil((scale * columns) / tile.TILE);
+  const constants = { SCALE: scale, LAST: (scale * columns) % tile.TILE || tile.TILE, ...tile };
   for (const part of matrix.parts) {
-    const tile = pickConvTile(outputs, x.runtime.isSoftware);
     const first = part.firstBlock * LANES;
     const count = Math.min(part.blocks * LANES, outputs - first);
-    const constants = {
-      SCALE: scale,
-      LAST: (scale * columns) % tile.TILE || tile.TILE,
-      BIAS: matrix.bias !== undefined,
-      RESIDUAL: options.residual !== undefined,
-      ...tile,
-    };
-    const tensors = {
-      x,
-      w: part.tensor,
-      sizes: x.runtime.sizes([rows, columns, inputs / 4, outputs, first, count]),
-      y,
-      ...(matrix.bias && { bias: matrix.bias }),
-      ...(options.residual && { residual: options.residual }),
-    };
-    const tiles = scale * rows * Math.ceil((scale * columns) / tile.TILE);
+    const sizes = x.runtime.sizes([rows, columns, inputs / 4, outputs, first, count, residual ? 1 : 0]);
+    const tensors = { x, w: part.tensor, sizes, bias: weight.bias, residual: residual ?? x, y };
     const groups = [Math.ceil(count / 4 / tile.SPREAD), Math.ceil(tiles / tile.GROUP)];
     x.runtime.dispatch(outputs % 4 === 0 ? kernel : oddKernel, tensors, constants, groups);
   }
@@ -67,10 +57,14 @@ export interface ConvTile {
   readonly GROUP: number;
 }
 
-/** Software drivers pay for loads, so they get a big register tile; a GPU needs many threads in flight. */
-export function pickConvTile(outputs: number, isSoftware: boolean): ConvTile {
+/**
+ * SwiftShader pays most for loads, so it gets the biggest register tile; lavapipe takes seconds to compile one; a GPU
+ * needs many threads in flight. Three colours are so little work that only the time to compile counts.
+ */
+export function pickConvTile(outputs: number, kind: DriverKind): ConvTile {
   const SPREAD = Math.min(LANES, roundUp(outputs, 4)) / 4;
-  return { TILE: isSoftware ? 16 : 8, SPREAD, GROUP: Math.floor(64 / SPREAD) };
+  const TILE = outputs % 4 !== 0 ? 2 : kind === 'swiftshader' ? 16 : 8;
+  return { TILE, SPREAD, GROUP: Math.floor(64 / SPREAD) };
 }
 
 const bindings = { x: 'read vec4f', w: 'read quad', sizes: 'uniform Sizes' } as const;
@@ -87,7 +81,7 @@ const oddKernel = defineKernel(
 );
 
 function body(constants: Constants, wholeQuads: boolean): string {
-  const { TILE, SPREAD, GROUP, LAST, SCALE, BIAS, RESIDUAL } = constants as {
+  const { TILE, SPREAD, GROUP, LAST, SCALE } = constants as {
     readonly [name: string]: number;
   };
   const tile = (piece: (pixel: number) => string) => unroll(TILE!, piece);
@@ -100,14 +94,14 @@ function body(constants: Constants, wholeQuads: boolean): string {
   const put = (pixel: number) =>
     wholeQuads
       ? `let quad${pixel} = place / 4u + ${pixel}u * (outputs / 4u);
-      y[quad${pixel}] = s${pixel}${BIAS ? ' + offset' : ''}${RESIDUAL ? ` + residual[quad${pixel}]` : ''};`
+      y[quad${pixel}] = s${pixel} + offset + select(vec4f(), residual[quad${pixel}], hasResidual);`
       : `for (var k = 0u; k < min(4u, sizes.count - output); k++) {
       let one = place + ${pixel}u * outputs + k;
-      y[one] = s${pixel}[k]${BIAS ? ' + bias[sizes.first + output + k]' : ''}${RESIDUAL ? ' + residual[one]' : ''};
+      y[one] = s${pixel}[k] + bias[sizes.first + output + k] + select(0.0, residual[one], hasResidual);
     }`;
   return `
 /** Of x; \`first\` and \`count\` are the outputs of this part of the weight. */
-struct Sizes { rows: i32, columns: i32, quads: u32, outputs: u32, first: u32, count: u32 }
+struct Sizes { rows: i32, columns: i32, quads: u32, outputs: u32, first: u32, count: u32, hasResidual: u32 }
 
 @compute @workgroup_size(${SPREAD}, ${GROUP})
 fn main(@builtin(global_invocation_id) at: vec3u) {
@@ -143,7 +137,8 @@ fn main(@builtin(global_invocation_id) at: vec3u) {
     }
   }
   let place = u32(v * wide + u0) * outputs + sizes.first + output;
-  ${wholeQuads && BIAS ? 'let offset = bias[(sizes.first + output) / 4u];' : ''}
+  let hasResidual = sizes.hasResidual == 1u;
+  ${wholeQuads ? 'let offset = bias[(sizes.first + output) / 4u];' : ''}
   ${tile((p) => (LAST === TILE ? put(p) : `if (u0 + ${p} < wide) { ${put(p)} }`))}
 }`;
 }

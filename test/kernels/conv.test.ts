@@ -14,9 +14,9 @@ import { compute, testRuntime } from '../support/runtime.ts';
 /** Sizes around the tiles of 8 and 16 pixels, and outputs around the few of one thread and blocks of 32. */
 const cases = fc.record({
   rows: fc.integer({ min: 1, max: 5 }),
-  columns: fc.constantFrom(1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33),
+  columns: fc.constantFrom(1, 7, 8, 9, 15, 16, 17, 32),
   inputs: fc.constantFrom(8, 16, 24),
-  outputs: fc.constantFrom(1, 3, 4, 5, 31, 32, 33, 64, 129, 160),
+  outputs: fc.constantFrom(1, 3, 4, 5, 12, 31, 32, 33, 64, 129, 160),
   dtype: fc.constantFrom('f16' as const, 'f32' as const),
   upsample: fc.boolean(),
   residual: fc.boolean(),
@@ -118,6 +118,11 @@ describe('conv', () => {
   });
 
   it('refuses channels that 8 does not divide', () => {
-    assert.throws(() => allocateConv(runtime, { label: 'weight', inputs: 12, outputs: 4, dtype: 'f32' }), ShapeError);
+    using bias = runtime.tensor([4], 'f32', 'bias');
+
+    assert.throws(
+      () => allocateConv(runtime, { label: 'weight', inputs: 12, outputs: 4, dtype: 'f32', bias }),
+      ShapeError,
+    );
   });
 });

@@ -1,4 +1,8 @@
-"""Train the class-conditional GPT on the tokens of train_vq.py. python train_gpt.py OUT MINUTES"""
+"""Train the class-conditional GPT on the tokens of train_vq.py. python train_gpt.py OUT MINUTES [START]
+
+With START, a state dict to go on from, some input tokens are replaced by those of another picture at the same place: the
+model then learns to recover from a wrong draw of its own, which it never met while every input was right.
+"""
 
 import sys
 from pathlib import Path
@@ -114,6 +118,10 @@ if __name__ == "__main__":
     classes = len(tokens) // len(SETS)
     tokens, labels = tokens[:classes], torch.arange(classes)  # the first set alone: one style, one picture a class
     model = GPT(classes)
+    noise = 0.0
+    if len(sys.argv) > 3:
+        model.load_state_dict(torch.load(sys.argv[3]))
+        noise = 0.25
     print(sum(p.numel() for p in model.parameters()), "parameters", classes, "classes", flush=True)
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() == 1]
@@ -122,11 +130,15 @@ if __name__ == "__main__":
     while clock.progress() < 1:
         for chosen in torch.randperm(len(tokens)).split(batch):
             label = torch.where(torch.rand(len(chosen)) < 0.1, classes, labels[chosen])
+            inputs = tokens[chosen, :-1]
+            other = tokens[torch.randint(len(tokens), (len(chosen),)), :-1]
+            wrong = torch.rand(inputs.shape) < noise * torch.rand(len(chosen), 1)
+            inputs = torch.where(wrong, other, inputs)
             with torch.autocast("cpu", torch.bfloat16):
-                logits = model(label, tokens[chosen, :-1])
+                logits = model(label, inputs)
             loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[chosen].flatten())
             for group in optimizer.param_groups:
-                group["lr"] = clock.rate(1.2e-3, step)
+                group["lr"] = clock.rate(6e-4 if noise else 1.2e-3, step)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
