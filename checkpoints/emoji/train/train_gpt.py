@@ -1,4 +1,4 @@
-"""Train the class-conditional GPT on the tokens of train_vq.py. python train_gpt.py OUT MINUTES [START]
+"""Train the class-conditional GPT on the tokens of train_vq.py. python train_gpt.py NODE_MODULES OUT MINUTES [START]
 
 With START, a state dict to go on from, some input tokens are replaced by those of another picture at the same place: the
 model then learns to recover from a wrong draw of its own, which it never met while every input was right.
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from data import SETS
+from data import SETS, drawn
 from schedule import Clock
 from vq import CODES
 
@@ -111,17 +111,22 @@ class GPT(nn.Module):
 
 
 if __name__ == "__main__":
-    out, minutes = Path(sys.argv[1]), float(sys.argv[2])
+    packages, out, minutes = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
     torch.manual_seed(0)
     torch.set_num_threads(2)
     tokens = torch.from_numpy(np.load(out / "tokens.npy"))
-    classes = len(tokens) // len(SETS)
-    tokens, labels = tokens[:classes], torch.arange(classes)  # the first set alone: one style, one picture a class
+    tokens = tokens[: len(tokens) // len(SETS)][drawn(packages)]  # the first set alone: one style, one picture a class
+    classes = len(tokens)
+    labels = torch.arange(classes)
     model = GPT(classes)
     noise = 0.0
-    if len(sys.argv) > 3:
-        model.load_state_dict(torch.load(sys.argv[3]))
-        noise = 0.25
+    if len(sys.argv) > 4:
+        start = torch.load(sys.argv[4])
+        table = "cls_embedding.embedding_table.weight"
+        if len(start[table]) != classes + 1:  # a run over all pictured classes: keep those drawn, and the null class
+            start[table] = start[table][[*drawn(packages), -1]]
+        model.load_state_dict(start)
+        noise = 0.6
     print(sum(p.numel() for p in model.parameters()), "parameters", classes, "classes", flush=True)
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() == 1]
@@ -138,15 +143,15 @@ if __name__ == "__main__":
                 logits = model(label, inputs)
             loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[chosen].flatten())
             for group in optimizer.param_groups:
-                group["lr"] = clock.rate(6e-4 if noise else 1.2e-3, step)
+                group["lr"] = clock.rate(8e-4 if noise else 1.2e-3, step)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             step += 1
             total += loss.item()
-            if step % 50 == 0:
-                print(f"{step} epoch {epoch} {clock.progress():.3f} loss {total / 50:.4f}", flush=True)
+            if step % 25 == 0:
+                print(f"{step} epoch {epoch} {clock.progress():.3f} loss {total / 25:.4f}", flush=True)
                 total = 0.0
             if clock.progress() >= 1:
                 break

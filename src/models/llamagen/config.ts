@@ -62,7 +62,7 @@ function presets(): Record<string, LlamaGenConfig> {
   }
   table['emoji'] = config(
     { layers: 6, heads: 4, width: 256 },
-    { side: 16, vocabulary: 512, condition: { kind: 'class', classes: 1084 } },
+    { side: 16, vocabulary: 512, condition: { kind: 'class', classes: 306 } },
   );
   return table;
 }
