@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { generate, loadModel, Runtime } from '../../src/index.ts';
+import { type BrowserPage, openBrowserPage } from '../support/browser.ts';
+import type { DrawResult } from './draw-page.ts';
+
+const CLASS_ID = 40;
+const SEED = 3;
+
+describe('the library in headless Chromium', function () {
+  this.timeout(240_000);
+  let folder: string;
+  let browser: BrowserPage;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'rasterline-test-'));
+    const bundle = await build({
+      entryPoints: ['test/browser/draw-page.ts'],
+      bundle: true,
+      format: 'esm',
+      platform: 'browser',
+      target: 'es2022',
+      outfile: join(folder, 'dist/page.js'),
+      metafile: true,
+    });
+    const node = Object.keys(bundle.metafile.inputs).filter((name) => /-node\.ts$/.test(name));
+    assert.deepEqual(node, [], 'files of Node in the bundle');
+    await cp('checkpoints/emoji', join(folder, 'checkpoints/emoji'), { recursive: true });
+    browser = await openBrowserPage({ folder });
+  });
+  after(async () => {
+    await browser?.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it('draws an emoji on a canvas, with the tokens that Node draws on the same driver', async () => {
+    const drawn = await browser.page.evaluate(
+      async ([address, classId, seed]): Promise<DrawResult> => {
+        const { draw } = (await import(address)) as typeof import('./draw-page.ts');
+        return await draw(classId, seed);
+      },
+      [`${browser.url}dist/page.js`, CLASS_ID, SEED] as const,
+    );
+    using runtime = await Runtime.open({ driver: 'swiftshader' });
+    using model = await loadModel(runtime, 'emoji');
+    const [expected] = await generate(model, {
+      prompt: { classes: [CLASS_ID] },
+      seed: SEED,
+      cache: { budgetLines: 4 },
+    });
+
+    assert.match(drawn.description, /^browser: google, swiftshader/);
+    assert.deepEqual(drawn.tokens, [...expected!.tokens]);
+    assert.deepEqual(drawn.shown, drawn.pixels);
+    assert.ok(new Set(drawn.pixels).size > 8, 'the picture is blank');
+    assert.equal(drawn.lines, 16);
+  });
+
+  it('gives the same typed errors as in Node', async () => {
+    const text = await browser.page.evaluate(async (address) => {
+      const { refusal } = (await import(address)) as typeof import('./draw-page.ts');
+      return await refusal();
+    }, `${browser.url}dist/page.js`);
+    assert.match(text, /^OptionError: classes\[0\]: expected a whole number from 0 to \d+, got 100000/);
+  });
+});

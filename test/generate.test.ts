@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { type CacheOptions, planCache } from '../src/cache/policy.ts';
+import { type GenerateOptions, generate } from '../src/generate.ts';
+import type { GeneratedImage } from '../src/image.ts';
+import type { LlamaGenPrompt } from '../src/models/llamagen/condition.ts';
+import type { LlamaGen } from '../src/models/llamagen/index.ts';
+import { DeviceError, DisposedError, OptionError } from '../src/tensor/errors.ts';
+import { type Counters, Runtime } from '../src/tensor/runtime.ts';
+import { openGolden } from './support/golden.ts';
+import { testRuntime } from './support/runtime.ts';
+import { tinyModel } from './support/tiny-model.ts';
+
+const GREEDY = { temperature: 0, topK: 0 } as const;
+
+describe('generate', () => {
+  let runtime: Runtime;
+  let model: LlamaGen;
+  before(async () => {
+    runtime = await testRuntime();
+    model = await tinyModel(runtime);
+  });
+  after(() => model.dispose());
+
+  const draw = async (
+    options: Omit<GenerateOptions<LlamaGenPrompt>, 'prompt'> & { readonly classes?: readonly number[] } = {},
+  ): Promise<GeneratedImage[]> => {
+    const { classes = [3], ...rest } = options;
+    return await generate(model, { prompt: { classes }, ...rest });
+  };
+  const tokens = (images: readonly GeneratedImage[]) => images.map((image) => [...image.tokens]);
+
+  it('draws the tokens of the reference, with guidance, without, and with an interval', async () => {
+    const golden = await openGolden('llamagen-c2i');
+    const classes = Array.from(await golden.values('class_ids'));
+    const cases = [
+      ['greedy_tokens_cfg1', { guidanceScale: 1 }],
+      ['greedy_tokens_cfg2', { guidanceScale: 2 }],
+      ['greedy_tokens_cfg2_interval', { guidanceScale: 2, cfgInterval: 21 }],
+    ] as const;
+    for (const [name, options] of cases) {
+      const images = await draw({ classes, ...GREEDY, ...options });
+      assert.deepEqual(tokens(images).flat(), Array.from(await golden.values(name)), name);
+    }
+    await golden.close();
+  });
+
+  it('makes nothing and reads nothing in the loop, with one pass and at most one submit a token', async () => {
+    const seen: (Counters & { readonly live: number })[] = [];
+    const cache: CacheOptions = { policy: 'linear', budgetLines: 4 };
+    await draw({ cache, onLine: () => void seen.push({ ...runtime.counters, live: runtime.liveBytes }) });
+    const [first, last] = [seen[0]!, seen.at(-1)!];
+    const steps = 7 * 8;
+    for (const name of ['buffers', 'bindGroups', 'pipelines', 'maps', 'live'] as const)
+      assert.equal(last[name], first[name], name);
+    assert.equal(last.submits - first.submits, steps);
+    assert.equal(last.passes - first.passes, steps);
+    const perLine = 2 * model.geometry.layers; // line end: evict and clear, a dispatch a layer each
+    assert.ok(last.dispatches - first.dispatches <= steps * (5 * model.geometry.layers + 3) + 7 * perLine);
+  });
+
+  it('gives an image the same tokens alone and in a batch', async () => {
+    const batch = await draw({ classes: [1, 4, 7], seed: 9 });
+    const alone = await draw({ classes: [7], seed: 9, firstImage: 2 });
+    assert.deepEqual(tokens(alone)[0], tokens(batch)[2]);
+    assert.deepEqual(alone[0]!.pixels, batch[2]!.pixels);
+  });
+
+  it('repeats itself for a seed, and differs for another', async () => {
+    assert.deepEqual(tokens(await draw({ seed: 5 })), tokens(await draw({ seed: 5 })));
+    assert.notDeepEqual(tokens(await draw({ seed: 5 })), tokens(await draw({ seed: 6 })));
+  });
+
+  it('draws the very same tokens when the budget holds every line', async () => {
+    const full = tokens(await draw({ seed: 2 }));
+    assert.deepEqual(tokens(await draw({ seed: 2, cache: { policy: 'linear', budgetLines: 8 } })), full);
+    assert.deepEqual(tokens(await draw({ seed: 2, cache: { policy: 'streaming', budgetLines: 9 } })), full);
+    assert.notDeepEqual(tokens(await draw({ seed: 2, cache: { budgetLines: 3 } })), full);
+    assert.notDeepEqual(tokens(await draw({ seed: 2, cache: { policy: 'streaming', budgetLines: 3 } })), full);
+  });
+
+  it('reports every line, with the tokens so far', async () => {
+    const lines: number[] = [];
+    const parts: Uint32Array[][] = [];
+    const images = await draw({
+      classes: [1, 2],
+      onLine: async ({ line, tokens: read }) => {
+        lines.push(line);
+        parts.push(await read());
+      },
+    });
+    assert.deepEqual(lines, [1, 2, 3, 4, 5, 6, 7, 8]);
+    for (const [i, part] of parts.entries()) {
+      assert.deepEqual(
+        part.map((image) => [...image]),
+        images.map((image) => [...image.tokens.slice(0, 8 * (i + 1))]),
+      );
+    }
+  });
+
+  it('stops at the end of the line when aborted, throws the reason and frees everything', async () => {
+    const before = runtime.liveBytes;
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    let lines = 0;
+    const run = draw({
+      signal: controller.signal,
+      onLine: () => {
+        if (++lines === 2) controller.abort(reason);
+      },
+    });
+    await assert.rejects(run, reason);
+    assert.equal(lines, 2);
+    assert.equal(runtime.liveBytes, before);
+  });
+
+  it('returns all memory, and 50 images in a row do not grow', async () => {
+    const before = runtime.liveBytes;
+    await draw();
+    const peak = runtime.peakBytes;
+    for (let i = 0; i < 25; i++) await draw({ classes: [1, 2], seed: i, guidanceScale: 1, cache: { budgetLines: 3 } });
+    assert.equal(runtime.liveBytes, before);
+    assert.equal(runtime.peakBytes, peak);
+  });
+
+  it('refuses bad options before it allocates, by name', async () => {
+    const wrong: readonly (readonly [Parameters<typeof draw>[0], RegExp])[] = [
+      [{ classes: [10] }, /classes\[0\]: expected a whole number from 0 to 9, got 10/],
+      [{ classes: [] }, /prompt: expected/],
+      [{ temperature: -1 }, /temperature: expected/],
+      [{ cache: { policy: 'linear', budgetLines: 2 } }, /cache\.budgetLines: expected at least 3/],
+      [{ cache: { policy: 'none' as never } }, /cache\.policy: expected one of full, streaming, linear, got none/],
+    ];
+    const before = runtime.counters.buffers;
+    for (const [options, text] of wrong) {
+      await assert.rejects(draw(options), (error) => error instanceof OptionError && text.test(error.message));
+    }
+    assert.equal(runtime.counters.buffers, before);
+  });
+
+  it('works on a device of the caller, and leaves it open', async () => {
+    using theirs = await Runtime.open({ driver: 'swiftshader' });
+    const mine = await Runtime.open({ device: theirs.device });
+    const small = await tinyModel(mine);
+    const images = await generate(small, { prompt: { classes: [3] }, ...GREEDY, guidanceScale: 2 });
+    small.dispose();
+    mine.dispose();
+    assert.deepEqual(tokens(images), tokens(await draw({ ...GREEDY, guidanceScale: 2 })));
+    await theirs.settled();
+  });
+
+  it('throws DeviceError when the device is lost on the way, DisposedError once it was closed', async () => {
+    const doomed = await Runtime.open({ driver: 'swiftshader' });
+    const small = await tinyModel(doomed);
+    const run = generate(small, {
+      prompt: { classes: [3] },
+      onLine: ({ line }) => void (line === 2 && doomed.device.destroy()),
+    });
+    await assert.rejects(run, (error) => error instanceof DeviceError && /lost/.test(error.message));
+    doomed.dispose();
+    await assert.rejects(generate(small, { prompt: { classes: [3] } }), DisposedError);
+  });
+
+  it('allocates keys and values for exactly budgetLines / lines of the image', async () => {
+    const { KvStore } = await import('../src/cache/kv-store.ts');
+    const shape = {
+      ...model.geometry,
+      ...model.grid,
+      condition: 0,
+      starts: [0, 0],
+      shifts: [0, 0],
+      dtype: 'f16' as const,
+    };
+    using all = await KvStore.open(runtime, shape, planCache({}, 8));
+    const before = runtime.liveBytes;
+    using some = await KvStore.open(runtime, shape, planCache({ budgetLines: 5 }, 8));
+    assert.equal(some.bytes / all.bytes, 5 / 8);
+    const { layers, kvHeads } = model.geometry;
+    const slotWords = layers * 2 * kvHeads * some.slots * 2; // positions and scores
+    assert.equal(runtime.liveBytes - before, some.bytes + 4 * slotWords + 32 + 16);
+  });
+});

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+
+const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => ({ name, text: readFileSync(join('src', name), 'utf8') }));
+
+/** What each folder may import from. Siblings are strangers. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  tensor: ['tensor'],
+  kernels: ['kernels', 'tensor'],
+  models: ['models', 'kernels', 'tensor'],
+  cache: ['cache', 'kernels', 'tensor'],
+};
+
+function imports(name: string, text: string): string[] {
+  const paths = [...text.matchAll(/from '(\.[^']+|#platform)'/g)].map((match) => match[1]!);
+  return paths.map((path) => (path === '#platform' ? 'tensor/platform.ts' : normalize(join(dirname(name), path))));
+}
+
+describe('house', () => {
+  it('has folders that import only downwards', () => {
+    for (const { name, text } of files) {
+      const allowed = MAY_IMPORT[name.split('/')[0]!];
+      if (!allowed) continue;
+      for (const path of imports(name, text))
+        assert.ok(allowed.includes(path.split('/')[0]!), `${name} imports ${path}`);
+    }
+  });
+
+  it('has families and policies that do not import each other', () => {
+    for (const { name, text } of files) {
+      const family = /^models\/(llamagen|janus|lumina)\//.exec(name)?.[1];
+      if (!family) continue;
+      for (const path of imports(name, text)) {
+        assert.ok(
+          !/^models\/(llamagen|janus|lumina)\//.test(path) || path.startsWith(`models/${family}/`),
+          `${name} imports ${path}`,
+        );
+      }
+    }
+  });
+
+  it('has no import cycle', () => {
+    const graph = new Map(
+      files.map(({ name, text }) => [name, imports(name, text.replace(/import type [^;]+;/g, ''))]),
+    );
+    const done = new Set<string>();
+    const walk = (name: string, path: readonly string[]) => {
+      if (done.has(name)) return;
+      assert.ok(!path.includes(name), `cycle: ${[...path, name].join(' > ')}`);
+      for (const next of graph.get(name) ?? []) walk(next, [...path, name]);
+      done.add(name);
+    };
+    for (const name of graph.keys()) walk(name, []);
+  });
+
+  it('has files of at most 300 lines', () => {
+    for (const { name, text } of files)
+      assert.ok(text.split('\n').length <= 301, `${name} has ${text.split('\n').length - 1} lines`);
+  });
+
+  it('waits nowhere in kernels and model forwards', () => {
+    for (const { name, text } of files) {
+      if (!/^kernels\/|^models\/.*\/(model|decoder|condition)\.ts$/.test(name)) continue;
+      assert.ok(!/\b(async|await|Promise)\b/.test(text), name);
+    }
+  });
+
+  it('names GPU objects only in tensor', () => {
+    for (const { name, text } of files) {
+      if (!name.startsWith('tensor/')) assert.ok(!/\bGPU[A-Z]\w+/.test(text.replace(/\/\*[\s\S]*?\*\//g, '')), name);
+    }
+  });
+
+  it('uses Node only in files that say so', () => {
+    for (const { name, text } of files) {
+      if (!/-node\.ts$|^cli/.test(name)) assert.ok(!/from 'node:|require\(|process\./.test(text), name);
+    }
+  });
+});
