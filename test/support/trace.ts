@@ -86,8 +86,10 @@ export interface TraceOptions {
   readonly dtype?: 'f16' | 'f32';
   /** The next token of each image, from the logits [R, V] of step `i`. */
   readonly choose: (logits: Float32Array, i: number) => readonly number[];
-  /** Looks into the store after each token was placed and the line end, if any, has run. */
+  /** Looks into the store after the step of each token, before the end of its line. */
   readonly afterToken?: (store: KvStore, token: number) => Promise<void>;
+  /** Looks into the store after the end of a line. */
+  readonly afterLine?: (store: KvStore, line: number) => Promise<void>;
 }
 
 /** One entry a token: the pass whose logits chose it. */
@@ -121,6 +123,7 @@ export async function trace(model: Bare, options: TraceOptions): Promise<Taps[]>
     step.run();
     await options.afterToken?.(store, i);
     for (const program of after) program.run();
+    if ((i + 1) % side === 0) await options.afterLine?.(store, Math.floor(i / side));
     entries.push(await readTaps(step.result));
   }
   return entries;

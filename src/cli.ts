@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+/** The command `rasterline`. */
+
+import { Command } from 'commander';
+import { devicesCommand } from './cli/devices.ts';
+import { failed } from './cli/exit.ts';
+import { generateCommand } from './cli/generate.ts';
+import { inspectCommand } from './cli/inspect.ts';
+import { planCommand } from './cli/plan.ts';
+
+// a reader such as `head` may close the pipe early
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
+const program = new Command('rasterline')
+  .description('Draws images with autoregressive transformers on WebGPU, remembering only a few lines of them.')
+  .option('--debug', 'print stack traces of errors')
+  .showHelpAfterError('(rasterline --help shows what there is)')
+  .exitOverride()
+  .addHelpText(
+    'after',
+    `
+Examples:
+  $ rasterline generate --classes "pizza,tiger face" --out emoji.png
+  $ rasterline generate --classes pizza --policy linear --budget 4 --seed 7
+  $ rasterline generate --model llamagen-xl-384 --gpt c2i_XL_384.pt --vq vq_ds16_c2i.pt --classes 207,360
+  $ rasterline plan --model llamagen-xl-384 --batch 8 --budget 4
+  $ rasterline inspect c2i_XL_384.pt
+  $ rasterline devices
+
+Exit codes: 0 done, 1 failed, 2 wrong options, 130 interrupted.`,
+  );
+for (const command of [generateCommand(), inspectCommand(), planCommand(), devicesCommand()]) {
+  program.addCommand(command.copyInheritedSettings(program));
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = failed(error, Boolean(program.opts()['debug']));
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env node
+/** `npm run demo`: eight emoji with the full cache and with LineAR at three budgets, on one contact sheet. */
+
+import { Command } from 'commander';
+import { loadModel } from '../models/load.ts';
+import { encodePng } from '../png.ts';
+import type { Driver } from '../tensor/adapter.ts';
+import { Runtime } from '../tensor/runtime.ts';
+import { classIds } from './classes.ts';
+import { failed, interruptible } from './exit.ts';
+import { megabytes, number, table } from './options.ts';
+import { type MeasuredRun, measuredRun } from './run.ts';
+import { contactSheet } from './sheet.ts';
+import { expectWritable, writeWhole } from './write.ts';
+
+const EMOJI = ['grinning', 'tiger', 'watermelon', 'hamburger', 'whale', 'guitar', 'cherries', 'owl'];
+const BUDGETS = [16, 8, 4, 3];
+
+interface DemoFlags {
+  readonly driver: Driver;
+  readonly out: string;
+  readonly seed: number;
+  readonly debug?: boolean;
+}
+
+async function demo({ driver, out, seed }: DemoFlags): Promise<void> {
+  await expectWritable(out);
+  const { signal, release } = interruptible();
+  try {
+    using runtime = await Runtime.open({ driver });
+    console.log(`driver: ${runtime.description}`);
+    using model = await loadModel(runtime, 'emoji', { signal });
+    const classes = await classIds('emoji', EMOJI);
+    console.log(`drawing ${EMOJI.join(', ')}, ${BUDGETS.length} times`);
+    const runs: MeasuredRun[] = [];
+    for (const budgetLines of BUDGETS) {
+      runs.push(
+        await measuredRun(model, `${budgetLines} lines`, {
+          prompt: { classes },
+          seed,
+          signal,
+          cache: { policy: 'linear', budgetLines },
+        }),
+      );
+    }
+    const { lines } = model.grid;
+    await writeWhole(
+      out,
+      encodePng(contactSheet(runs.map(({ images }, i) => ({ images, keptLines: BUDGETS[i]!, lines })))),
+    );
+    console.log(`\n${table([HEADER, ...runs.map((run, i) => row(run, BUDGETS[i]!, lines, runs[0]!))])}\n\n${out}`);
+  } finally {
+    release();
+  }
+}
+
+const HEADER = ['cache', 'lines kept', 's/image', 'tokens/s', 'KV', 'dispatches/token', 'tokens as full'];
+
+function row(run: MeasuredRun, budget: number, lines: number, full: MeasuredRun): string[] {
+  const pairs = run.images.flatMap((image, i) =>
+    [...image.tokens].map((token, at) => token === full.images[i]!.tokens[at]),
+  );
+  return [
+    budget >= lines ? 'full' : 'LineAR',
+    `${budget} of ${lines}`,
+    (run.elapsedMs / 1000 / run.images.length).toFixed(2),
+    run.tokensPerSecond.toFixed(0),
+    megabytes(run.kvBytes),
+    run.dispatchesPerToken.toFixed(1),
+    `${((100 * pairs.filter(Boolean).length) / pairs.length).toFixed(0)} %`,
+  ];
+}
+
+const program = new Command('demo')
+  .description('draw eight emoji with the full cache (16 lines) and with LineAR at 8, 4 and 3 lines')
+  .option('--driver <name>', 'auto, gpu, lavapipe or swiftshader', 'auto')
+  .option('--out <file>', 'PNG to write', 'demo.png')
+  .option('--seed <number>', 'the same for all rows', number, 0)
+  .option('--debug', 'print stack traces of errors')
+  .addHelpText('after', '\nExample:\n  $ npm run demo -- --seed 3 --out emoji.png')
+  .exitOverride();
+
+try {
+  await program.parseAsync();
+  await demo(program.opts<DemoFlags>());
+} catch (error) {
+  process.exitCode = failed(error, Boolean(program.opts<DemoFlags>().debug));
+}

@@ -1,0 +1,119 @@
+import { extname } from 'node:path';
+import { Command } from 'commander';
+import { planCache } from '../cache/policy.ts';
+import type { GeneratedImage } from '../image.ts';
+import { EMBEDDED_MODEL, loadModel, modelConfig } from '../models/load.ts';
+import { encodePng } from '../png.ts';
+import { resolveSampling } from '../sampler.ts';
+import type { Driver } from '../tensor/adapter.ts';
+import { OptionError } from '../tensor/errors.ts';
+import { Runtime } from '../tensor/runtime.ts';
+import { classIds } from './classes.ts';
+import { interruptible } from './exit.ts';
+import { addCacheOptions, type CacheFlags, cacheOptions, defined, megabytes, number } from './options.ts';
+import { progressBar } from './progress.ts';
+import { measuredRun } from './run.ts';
+import { expectWritable, writeWhole } from './write.ts';
+
+interface GenerateFlags extends CacheFlags {
+  readonly model: string;
+  readonly classes: string;
+  readonly gpt?: string;
+  readonly vq?: string;
+  readonly tokenizer?: string;
+  readonly dtype: 'f16' | 'f32';
+  readonly seed?: number;
+  readonly firstImage?: number;
+  readonly guidance?: number;
+  readonly cfgInterval?: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly driver: Driver;
+  readonly out: string;
+}
+
+export function generateCommand(): Command {
+  const command = new Command('generate')
+    .description('draw images, one for each class, and write them as PNG files')
+    .requiredOption('--classes <list>', 'classes by number, or for the emoji model by name, separated by commas')
+    .option('--model <name>', 'preset; rasterline plan --all lists them', EMBEDDED_MODEL)
+    .option('--gpt <file>', 'checkpoint of the transformer: path or URL of a .safetensors or .pt file')
+    .option('--vq <file>', 'checkpoint of the VQ tokenizer')
+    .option('--tokenizer <name>', 'vq-ds16 or vq-ds8')
+    .option('--dtype <type>', 'storage of weights, keys and values: f16 or f32', 'f16')
+    .option('--seed <number>', 'the same seed on the same driver draws the same images (default: 0)', number)
+    .option('--first-image <number>', 'identity of the first image, to draw one of a batch alone (default: 0)', number)
+    .option('--guidance <scale>', 'classifier-free guidance; 1 or less is off', number)
+    .option('--cfg-interval <step>', 'guidance until this step; -1 is always', number)
+    .option('--temperature <number>', '0 takes the most likely token', number)
+    .option('--top-k <number>', 'draw among the k most likely tokens; 0 is off', number)
+    .option('--top-p <number>', 'draw among the likeliest tokens that reach this mass; 1 is off', number)
+    .option('--driver <name>', 'auto, gpu, lavapipe, swiftshader or null', 'auto')
+    .option('--out <file>', 'PNG to write; several images get -0, -1, ... before the suffix', 'out.png')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ rasterline generate --classes "pizza,tiger face" --out emoji.png
+  $ rasterline generate --classes pizza --policy linear --budget 4 --seed 7
+  $ rasterline generate --model llamagen-xl-384 --gpt c2i_XL_384.pt --vq vq_ds16_c2i.pt --classes 207,360 --budget 6`,
+    );
+  return addCacheOptions(command).action(run);
+}
+
+async function run(flags: GenerateFlags): Promise<void> {
+  const { model: name, driver, dtype, out } = flags;
+  const classes = await classIds(
+    name,
+    flags.classes
+      .split(',')
+      .map((text) => text.trim())
+      .filter(Boolean),
+  );
+  const sampling = defined({
+    seed: flags.seed,
+    firstImage: flags.firstImage,
+    guidanceScale: flags.guidance,
+    cfgInterval: flags.cfgInterval,
+    temperature: flags.temperature,
+    topK: flags.topK,
+    topP: flags.topP,
+  });
+  const cache = cacheOptions(flags);
+  // everything that can be wrong with the options is said before a device is opened or a byte is loaded
+  const { config } = modelConfig(name, flags.tokenizer);
+  resolveSampling(sampling, {});
+  planCache(cache, config.side);
+  if (config.condition.kind !== 'class')
+    throw new OptionError(
+      `model: expected a class-conditional model, got ${name}; text needs caption features, through the library`,
+    );
+  const files = classes.map((_, image) =>
+    classes.length === 1 ? out : `${out.slice(0, out.length - extname(out).length)}-${image}${extname(out)}`,
+  );
+  for (const file of files) await expectWritable(file);
+
+  const { signal, release } = interruptible();
+  try {
+    using runtime = await Runtime.open({ driver });
+    process.stderr.write(`${runtime.description}\n`);
+    const bar = progressBar('loading');
+    const onProgress = ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }) =>
+      bar.update(loadedBytes, totalBytes);
+    const sources = defined({ gpt: flags.gpt, vq: flags.vq, tokenizer: flags.tokenizer });
+    using model = await loadModel(runtime, name, { ...sources, dtype, onProgress, signal }).finally(() => bar.stop());
+    const result = await measuredRun(model, 'drawing', { prompt: { classes }, cache, signal, ...sampling });
+    await writeAll(files, result.images);
+    for (const file of files) console.log(file);
+    process.stderr.write(
+      `${(result.elapsedMs / 1000).toFixed(1)} s, ${result.tokensPerSecond.toFixed(1)} tokens/s, KV ${megabytes(result.kvBytes)}, ${result.dispatchesPerToken.toFixed(1)} dispatches/token\n`,
+    );
+  } finally {
+    release();
+  }
+}
+
+async function writeAll(files: readonly string[], images: readonly GeneratedImage[]): Promise<void> {
+  for (const [i, image] of images.entries()) await writeWhole(files[i]!, encodePng(image));
+}

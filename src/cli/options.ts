@@ -1,0 +1,63 @@
+/** Options that several commands share. */
+
+import { type Command, InvalidArgumentError } from 'commander';
+import type { CacheOptions, PolicyName } from '../cache/policy.ts';
+
+/** A number, for commander; ranges are checked by the library, which names the option. */
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || Number.isNaN(value)) throw new InvalidArgumentError(`expected a number, got '${text}'`);
+  return value;
+}
+
+export interface CacheFlags {
+  readonly policy?: PolicyName;
+  readonly budget?: number;
+  readonly anchors?: number;
+  readonly recent?: number;
+  readonly scoreScope?: 'head' | 'layer';
+}
+
+export function addCacheOptions(command: Command): Command {
+  return command
+    .option(
+      '--policy <name>',
+      'what is remembered: full, linear (LineAR) or streaming (default: linear with --budget, else full)',
+    )
+    .option('--budget <lines>', 'most lines of the image remembered, the one being drawn included', number)
+    .option('--anchors <lines>', 'first lines never forgotten (default: 1)', number)
+    .option('--recent <lines>', 'newest whole lines never forgotten (default: 1)', number)
+    .option('--score-scope <scope>', 'head: every KV head keeps its own tokens; layer: all the same (default: head)');
+}
+
+export function cacheOptions(flags: CacheFlags): CacheOptions {
+  return defined({
+    policy: flags.policy,
+    budgetLines: flags.budget,
+    anchorLines: flags.anchors,
+    recentLines: flags.recent,
+    scoreScope: flags.scoreScope,
+  });
+}
+
+/** Without the entries that are undefined. */
+export function defined<T extends object>(record: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as never;
+}
+
+/** 12.3 MB */
+export function megabytes(bytes: number): string {
+  return bytes >= 1e9
+    ? `${(bytes / 1e9).toFixed(2)} GB`
+    : bytes >= 1e6
+      ? `${(bytes / 1e6).toFixed(1)} MB`
+      : `${(bytes / 1e3).toFixed(1)} kB`;
+}
+
+/** Columns as wide as their longest entry, the first to the left and the others to the right. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows
+    .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))
+    .join('\n');
+}

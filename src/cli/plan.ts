@@ -1,0 +1,53 @@
+import { Command } from 'commander';
+import { LLAMAGEN_PRESETS } from '../models/llamagen/config.ts';
+import { type MemoryPlan, plan } from '../plan.ts';
+import { addCacheOptions, type CacheFlags, cacheOptions, megabytes, number, table } from './options.ts';
+
+interface PlanFlags extends CacheFlags {
+  readonly model: string;
+  readonly batch: number;
+  readonly guided: boolean;
+  readonly dtype: 'f16' | 'f32';
+  readonly all?: boolean;
+  readonly json?: boolean;
+}
+
+export function planCommand(): Command {
+  const command = new Command('plan')
+    .description('bytes that a run needs, before anything is downloaded or loaded; no GPU is needed')
+    .option('--model <name>', 'preset', 'emoji')
+    .option('--batch <images>', 'images drawn at once', number, 1)
+    .option('--no-guided', 'without guidance, which halves the rows')
+    .option('--dtype <type>', 'storage of weights, keys and values: f16 or f32', 'f16')
+    .option('--all', 'every preset')
+    .option('--json', 'as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ rasterline plan --model llamagen-xl-384 --batch 8 --budget 4\n  $ rasterline plan --all',
+    );
+  return addCacheOptions(command).action((flags: PlanFlags) => {
+    const { batch, guided, dtype } = flags;
+    const names = flags.all ? Object.keys(LLAMAGEN_PRESETS) : [flags.model];
+    const plans = names.map((name) => plan(name, { batch, guided, dtype, cache: cacheOptions(flags) }));
+    if (flags.json) return void console.log(JSON.stringify(flags.all ? plans : plans[0], undefined, 2));
+    const rows = plans.map((one) => describe(one, plan(one.model, { batch, guided, dtype })));
+    console.log(
+      table([
+        ['model', 'lines', 'parameters', 'weights', 'KV', 'KV full', 'slots', 'activations', 'decoder', 'total'],
+        ...rows,
+      ]),
+    );
+    console.log('\nactivations and decoder are estimates; the larger of them counts in the total');
+  });
+}
+
+function describe(one: MemoryPlan, full: MemoryPlan): string[] {
+  return [
+    one.model,
+    `${one.budgetLines} of ${one.lines}`,
+    `${(one.parameters / 1e6).toFixed(1)} M`,
+    ...[one.weightBytes, one.kvBytes, full.kvBytes, one.slotBytes, one.stepBytes, one.decodeBytes, one.totalBytes].map(
+      megabytes,
+    ),
+  ];
+}
