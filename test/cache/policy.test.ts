@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { type CacheOptions, planCache } from '../../src/cache/policy.ts';
+import { OptionError } from '../../src/tensor/errors.ts';
+
+describe('cache options', () => {
+  it('refuse what is out of range, naming the option', () => {
+    const wrong: readonly (readonly [CacheOptions, string])[] = [
+      [{ policy: 'lru' as never }, 'cache.policy'],
+      [{ policy: 'toString' as never }, 'cache.policy'],
+      [{ budgetLines: 2 }, 'cache.budgetLines'],
+      [{ budgetLines: 0 }, 'cache.budgetLines'],
+      [{ budgetLines: 4.5 }, 'cache.budgetLines'],
+      [{ budgetLines: 4, anchorLines: -1 }, 'cache.anchorLines'],
+      [{ budgetLines: 4, recentLines: 3 }, 'cache.budgetLines'],
+      [{ budgetLines: 4, recentLines: Number.NaN }, 'cache.recentLines'],
+      [{ policy: 'full', budgetLines: 4 }, 'cache.budgetLines'],
+      [{ budgetLines: 4, scoreScope: 'row' as never }, 'cache.scoreScope'],
+    ];
+    for (const [options, place] of wrong) {
+      assert.throws(
+        () => planCache(options, 16),
+        (error) => error instanceof OptionError && error.message.startsWith(`${place}: expected`),
+        JSON.stringify(options),
+      );
+    }
+  });
+
+  it('give every line of the budget to exactly one region', () => {
+    const check = (
+      lines: number,
+      anchorLines: number,
+      recentLines: number,
+      extra: number,
+      policy: 'linear' | 'streaming',
+    ) => {
+      const budgetLines = anchorLines + recentLines + 1 + extra;
+      const plan = planCache({ policy, budgetLines, anchorLines, recentLines }, lines);
+      if (budgetLines >= lines) {
+        assert.deepEqual([plan.budgetLines, plan.middleLines, plan.scored], [lines, 0, false]);
+      } else {
+        assert.equal(plan.anchorLines + plan.middleLines + plan.recentLines + 1, budgetLines);
+        assert.equal(plan.middleLines, policy === 'linear' ? extra : 0);
+        assert.ok(plan.recentLines >= recentLines);
+        assert.equal(plan.scored, plan.middleLines > 0);
+      }
+    };
+    const small = fc.nat({ max: 6 });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 40 }),
+        small,
+        small,
+        small,
+        fc.constantFrom('linear' as const, 'streaming' as const),
+        check,
+      ),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('keep everything unless a budget is given', () => {
+    const { policy, budgetLines, scored } = planCache({}, 24);
+    assert.deepEqual([policy, budgetLines, scored], ['full', 24, false]);
+    assert.equal(planCache({ budgetLines: 4 }, 24).policy, 'linear');
+  });
+});
