@@ -93,9 +93,10 @@ export class PageTable {
 
   /** Ends the line whose last token was placed, and opens the next line's page. Not for the last line of the image. */
   endLine(): LineEnd {
-    assert(this.#lineIsFull, 'endLine: the line is not full');
     const { anchorLines, middleLines, recentLines } = this.plan;
-    const { lineLength, conditionTokens } = this.shape;
+    const { lines, lineLength, conditionTokens } = this.shape;
+    assert(this.#lineIsFull, 'endLine: the line is not full');
+    assert(this.#placed < lines * lineLength, `endLine: line ${lines - 1} is the last`);
     const finished = this.#current;
     this.#lineIsFull = false;
     if (this.#placed / lineLength <= anchorLines) {

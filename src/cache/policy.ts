@@ -59,7 +59,7 @@ export function planCache(options: CacheOptions, lines: number): CachePlan {
   const least = anchorLines + recentLines + 1;
   if (!keepsAll && budget < least) {
     throw new OptionError(
-      `cache.budgetLines: expected at least ${least} (${anchorLines} anchor + ${recentLines} recent + the line being drawn), got ${budget}`,
+      `cache.budgetLines: expected at least ${least} (${anchorLines} anchor + ${recentLines} recent + the line being drawn), got ${budget}; raise it, or lower cache.anchorLines or cache.recentLines`,
     );
   }
   const middleLines = keepsAll ? 0 : policy.middleLines({ budgetLines: budget, anchorLines, recentLines });

@@ -70,14 +70,23 @@ export class SlotModel {
     this.slots = Array.from({ length: count }, () => -1);
   }
 
-  /** Evicts, then moves. The slots of both regions are ascending. */
-  fill(evicted: ReadonlySet<number>, middle: readonly number[], leaving: readonly number[]): void {
+  /**
+   * Evicts, then moves; returns the moves. The slots of both regions are ascending. Which survivor takes which hole is free
+   * by the algorithm; this order is the one that the GPU uses. (ours)
+   */
+  fill(
+    evicted: ReadonlySet<number>,
+    middle: readonly number[],
+    leaving: readonly number[],
+  ): { readonly from: number; readonly to: number }[] {
     for (const slot of [...middle, ...leaving]) if (evicted.has(this.slots[slot]!)) this.slots[slot] = -1;
     const holes = middle.filter((slot) => this.slots[slot] === -1);
     const movers = leaving.filter((slot) => this.slots[slot] !== -1);
-    for (const [i, mover] of movers.entries()) {
-      this.slots[holes[i]!] = this.slots[mover]!;
-      this.slots[mover] = -1;
+    const moves = movers.map((from, i) => ({ from, to: holes[i]! }));
+    for (const { from, to } of moves) {
+      this.slots[to] = this.slots[from]!;
+      this.slots[from] = -1;
     }
+    return moves;
   }
 }

@@ -3,6 +3,7 @@
 import { PageTable } from '../../src/cache/page-table.ts';
 import { type CacheOptions, type CachePlan, planCache } from '../../src/cache/policy.ts';
 import { SlotModel, StoreModel } from '../oracle/store.ts';
+import type { StoreHistory, StoreMoment } from './store-invariants.ts';
 
 export interface RunShape {
   readonly lines: number;
@@ -11,57 +12,81 @@ export interface RunShape {
   readonly cache: CacheOptions;
 }
 
-/** The state after a token (before the end of its line), or after a line's end. */
-export type Moment = {
-  readonly token: number;
-  readonly table: PageTable;
-  readonly plan: CachePlan;
-  readonly model: StoreModel;
-  readonly slots: SlotModel;
-} & (
-  | {
-      readonly kind: 'token' /** Slots that the table calls live, without the condition. */;
-      readonly live: readonly number[];
-    }
-  | { readonly kind: 'line'; readonly evicted: readonly number[]; readonly freedPage: number | undefined }
-);
+/** Scores that the line gives to an image token, by its position. */
+export type Attention = (line: number, position: number) => number;
 
-/** Runs one image; `attention(line, position)` scores. */
-export function* runStore(
+/** Beside what any store tells, what the models and the table say of the same moment. */
+export type PlainMoment = StoreMoment & {
+  /** Tokens that the regions hold, ascending, without the condition's. */
+  readonly regions: readonly number[];
+  /** Slots that the table calls live; after a line's end, none of its own. */
+  readonly live: readonly number[] | undefined;
+};
+
+/** Runs one image on plain models; the table may be one that was reset. */
+export function storeHistory(
   shape: RunShape,
-  attention: (line: number, position: number) => number,
-  reused?: PageTable,
-): Generator<Moment> {
+  attention: Attention,
+  table = tableOf(shape),
+): StoreHistory & { readonly moments: readonly PlainMoment[] } {
+  const moments = [...storeMoments(shape, attention, table)];
+  const plan = planOf(shape);
+  const { slots, contents } = emptySlots(shape, plan);
+  return { ...shape, plan, start: { tokens: slots.slots, contents }, moments };
+}
+
+export function tableOf(shape: RunShape): PageTable {
+  return new PageTable(planOf(shape), { ...shape, conditionTokens: shape.condition });
+}
+
+/** The moments of an image, one by one. */
+export function* storeMoments(shape: RunShape, attention: Attention, table: PageTable): Generator<PlainMoment> {
   const { lines, lineLength, condition } = shape;
-  const plan = planCache(shape.cache, lines);
-  const table = reused ?? new PageTable(plan, { lines, lineLength, conditionTokens: condition });
+  const plan = planOf(shape);
   const model = new StoreModel({ ...plan, lineLength, lines });
-  const slots = new SlotModel(condition + plan.budgetLines * lineLength);
+  const { slots, contents } = emptySlots(shape, plan);
+  const state = () => ({
+    tokens: [...slots.slots],
+    contents: [...contents],
+    regions: [...model.held.keys()].map((position) => condition + position).sort((a, b) => a - b),
+  });
   for (let token = 0; token < lines * lineLength; token++) {
-    const { slot, extent, deadFrom, deadTo } = table.place(token);
-    if (slots.slots[slot] !== -1) throw new Error(`token ${token}: slot ${slot} is taken by ${slots.slots[slot]}`);
-    slots.slots[slot] = token;
-    model.place(token);
     const line = Math.floor(token / lineLength);
+    const { slot, extent, deadFrom, deadTo } = table.place(token);
+    slots.slots[slot] = condition + token;
+    const written = contentsOf(condition + token);
+    contents[slot] = written;
+    model.place(token);
     model.accumulate((position) => attention(line, position));
-    const live = range(condition, extent - condition).filter((s) => s < deadFrom || s >= deadTo);
-    yield { kind: 'token', token, table, plan, model, slots, live };
+    const live = range(0, extent).filter((s) => s < deadFrom || s >= deadTo);
+    yield { kind: 'token', token, slot, written, live, ...state() };
+
     if ((token + 1) % lineLength !== 0 || line === lines - 1) continue;
+    const scores = slots.slots.map((held) => model.held.get(held - condition) ?? 0);
     const end = table.endLine();
-    const evicted = model.endLine();
-    if (end.kind === 'evict')
-      slots.fill(new Set(evicted), range(end.middleSlot, end.middleSlots), range(end.leavingSlot, lineLength));
-    yield {
-      kind: 'line',
-      token,
-      table,
-      plan,
-      model,
-      slots,
-      evicted,
-      freedPage: end.kind === 'evict' ? end.leavingPage : undefined,
-    };
+    const evicted = new Set(model.endLine().map((position) => condition + position));
+    if (end.kind === 'evict') {
+      const moves = slots.fill(evicted, range(end.middleSlot, end.middleSlots), range(end.leavingSlot, lineLength));
+      for (const { from, to } of moves) contents[to] = contents[from]!; // a survivor has contents
+    }
+    const freedPage = end.kind === 'evict' ? end.leavingPage : undefined;
+    yield { kind: 'line', line, scores, freedPage, live: undefined, ...state() };
   }
+}
+
+function planOf({ cache, lines }: RunShape): CachePlan {
+  return planCache(cache, lines);
+}
+
+/** Slots with the condition written. */
+function emptySlots({ condition, lineLength }: RunShape, plan: CachePlan): { slots: SlotModel; contents: string[] } {
+  const slots = new SlotModel(condition + plan.budgetLines * lineLength);
+  for (let token = 0; token < condition; token++) slots.slots[token] = token;
+  return { slots, contents: slots.slots.map((token) => (token < 0 ? 'nothing' : contentsOf(token))) };
+}
+
+function contentsOf(token: number): string {
+  return `key and value of ${token}`;
 }
 
 function range(first: number, count: number): number[] {

@@ -7,7 +7,7 @@ import { lastRows } from '../../src/kernels/embedding.ts';
 import { linear } from '../../src/kernels/linear.ts';
 import type { Condition, Memory } from '../../src/models/image-model.ts';
 import { type LlamaGenPrompt, makeCondition } from '../../src/models/llamagen/condition.ts';
-import type { LlamaGenConfig } from '../../src/models/llamagen/config.ts';
+import { CLASS_SAMPLING, type LlamaGenConfig } from '../../src/models/llamagen/config.ts';
 import { GPT_IGNORED, loadCondition, loadTransformer } from '../../src/models/llamagen/load.ts';
 import { blockForward, embed, logits, type Transformer } from '../../src/models/llamagen/model.ts';
 import { LayerLoader } from '../../src/models/load-layers.ts';
@@ -33,6 +33,7 @@ export function goldenConfig(folder: string): LlamaGenConfig {
     side: grid,
     ropeBase: args.rope_base,
     normEpsilon: args.norm_eps,
+    sampling: CLASS_SAMPLING,
     condition:
       args.model_type === 'c2i'
         ? { kind: 'class', classes: args.num_classes }

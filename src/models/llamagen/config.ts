@@ -2,6 +2,19 @@
 
 import { OptionError } from '../../tensor/errors.ts';
 
+export interface SamplingDefaults {
+  readonly guidanceScale: number;
+  readonly topK: number;
+  readonly temperature: number;
+  readonly topP: number;
+}
+
+/** Sources: autoregressive/sample/sample_c2i.py and sample_t2i.py. */
+export const CLASS_SAMPLING: SamplingDefaults = { guidanceScale: 4, topK: 2000, temperature: 1, topP: 1 };
+export const CAPTION_SAMPLING: SamplingDefaults = { guidanceScale: 7.5, topK: 1000, temperature: 1, topP: 1 };
+/** (ours) What suits the small embedded model: see its card. */
+const EMOJI_SAMPLING: SamplingDefaults = { guidanceScale: 2, topK: 0, temperature: 0.3, topP: 1 };
+
 export interface LlamaGenConfig {
   readonly layers: number;
   readonly heads: number;
@@ -14,6 +27,8 @@ export interface LlamaGenConfig {
   readonly side: number;
   readonly ropeBase: number;
   readonly normEpsilon: number;
+  /** Sampling for what a caller leaves out. */
+  readonly sampling: SamplingDefaults;
   readonly condition:
     | { readonly kind: 'class'; readonly classes: number }
     | { readonly kind: 'caption'; readonly tokens: number; readonly width: number };
@@ -37,7 +52,7 @@ const CAPTION_SIDES = { 256: 16, 512: 32 } as const;
 
 function config(
   size: { readonly layers: number; readonly heads: number; readonly width: number },
-  rest: Pick<LlamaGenConfig, 'side' | 'condition' | 'vocabulary'>,
+  rest: Pick<LlamaGenConfig, 'side' | 'condition' | 'vocabulary' | 'sampling'>,
 ): LlamaGenConfig {
   return { ...size, kvHeads: size.heads, hidden: mlpWidth(size.width), ropeBase: 10000, normEpsilon: 1e-5, ...rest };
 }
@@ -49,6 +64,7 @@ function presets(): Record<string, LlamaGenConfig> {
       table[`llamagen-${name}-${pixels}`] = config(size, {
         side,
         vocabulary: 16384,
+        sampling: CLASS_SAMPLING,
         condition: { kind: 'class', classes: 1000 },
       });
     }
@@ -57,12 +73,13 @@ function presets(): Record<string, LlamaGenConfig> {
     table[`llamagen-xl-t2i-${pixels}`] = config(SIZES.xl, {
       side,
       vocabulary: 16384,
+      sampling: CAPTION_SAMPLING,
       condition: { kind: 'caption', tokens: 120, width: 2048 },
     });
   }
   table['emoji'] = config(
     { layers: 6, heads: 4, width: 256 },
-    { side: 16, vocabulary: 512, condition: { kind: 'class', classes: 306 } },
+    { side: 16, vocabulary: 512, sampling: EMOJI_SAMPLING, condition: { kind: 'class', classes: 306 } },
   );
   return table;
 }

@@ -57,11 +57,7 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
     this.vocabulary = config.vocabulary;
     this.width = config.width;
     this.patch = 2 ** (vqConfig.multipliers.length - 1);
-    // Sources: sample_c2i.py and sample_t2i.py
-    this.defaults =
-      config.condition.kind === 'class'
-        ? { guidanceScale: 4, topK: 2000, temperature: 1, topP: 1 }
-        : { guidanceScale: 7.5, topK: 1000, temperature: 1, topP: 1 };
+    this.defaults = config.sampling;
   }
 
   /** Loads both checkpoints onto the GPU, a slice at a time. Throws FormatError for a checkpoint of another model. */

@@ -1,0 +1,71 @@
+/** Benches on a device: conditions first, every sample waits for the GPU, results as JSON. */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { Bench } from 'tinybench';
+import type { Program } from '../src/tensor/program.ts';
+import type { Runtime } from '../src/tensor/runtime.ts';
+
+export interface Row {
+  readonly name: string;
+  readonly medianMs: number;
+  readonly samples: number;
+  /** Work of one run, and what it comes to a second. */
+  readonly [figure: string]: string | number;
+}
+
+export function conditions(runtime: Runtime): Record<string, string> {
+  const [cpu] = cpus();
+  const software = runtime.isSoftware
+    ? 'software driver: absolute times say little, compare rows of one run'
+    : 'hardware';
+  return {
+    driver: runtime.description,
+    kind: software,
+    cpu: `${cpus().length} x ${cpu?.model ?? 'unknown'}`,
+    node: process.version,
+    date: new Date().toISOString(),
+  };
+}
+
+/** Median time of one run of a program, waited for. `work` adds GB/s and GFLOP/s. */
+export async function time(
+  runtime: Runtime,
+  name: string,
+  programs: readonly Program<unknown>[],
+  work: { readonly bytes?: number; readonly flops?: number } = {},
+): Promise<Row> {
+  const bench = new Bench({ time: 300, iterations: 5, warmupTime: 50, warmupIterations: 2 });
+  bench.add(name, async () => {
+    runtime.run(...programs);
+    await runtime.settled();
+  });
+  await bench.run();
+  const result = bench.tasks[0]!.result;
+  if (!('latency' in result)) throw new Error(`${name}: ${JSON.stringify(result)}`);
+  const medianMs = result.latency.p50;
+  return {
+    name,
+    medianMs: round(medianMs),
+    samples: result.latency.samplesCount,
+    ...(work.bytes && { 'GB/s': round(work.bytes / medianMs / 1e6) }),
+    ...(work.flops && { 'GFLOP/s': round(work.flops / medianMs / 1e6) }),
+  };
+}
+
+export function round(value: number): number {
+  return Number(value.toPrecision(3));
+}
+
+export function report(title: string, rows: readonly object[]): void {
+  console.log(`\n${title}`);
+  console.table(rows);
+}
+
+/** Writes everything to bench/results/<driver>.json. */
+export function save(name: string, results: object): string {
+  mkdirSync('bench/results', { recursive: true });
+  const file = `bench/results/${name}.json`;
+  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`);
+  return file;
+}

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { decode } from 'fast-png';
+
+const CLI = '.build/cli-test/cli.mjs';
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs the command to its end; `interruptAfter` sends Ctrl-C once stderr has that text. */
+function rasterline(arguments_: readonly string[], interruptAfter?: string): Promise<Ended> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [CLI, ...arguments_], {
+      env: { ...process.env, RASTERLINE_DRIVER: process.env['RASTERLINE_DRIVER'] ?? 'swiftshader' },
+    });
+    const text = { out: '', err: '' };
+    child.stdout.on('data', (data) => (text.out += data));
+    child.stderr.on('data', (data) => {
+      text.err += data;
+      if (interruptAfter && text.err.includes(interruptAfter)) child.kill('SIGINT');
+    });
+    child.on('close', (code) => resolve({ code, ...text }));
+  });
+}
+
+describe('the command line', () => {
+  let folder: string;
+  before(async () => {
+    await build({
+      entryPoints: { cli: 'src/cli.ts' },
+      bundle: true,
+      platform: 'node',
+      target: 'node20',
+      format: 'esm',
+      packages: 'external',
+      outdir: '.build/cli-test',
+      outExtension: { '.js': '.mjs' },
+    });
+    folder = await mkdtemp(join(tmpdir(), 'rasterline-cli-'));
+  });
+  after(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  it('helps, with examples, and ends with 0', async () => {
+    for (const command of [[], ['generate'], ['inspect'], ['plan'], ['devices']]) {
+      const { code, out } = await rasterline([...command, '--help']);
+      assert.equal(code, 0);
+      assert.match(out, /Examples?:\n\s+\$ rasterline/);
+    }
+  });
+
+  it('ends wrong options with 2, in one line that says what was expected, and writes nothing', async () => {
+    const out = join(folder, 'never.png');
+    const wrong: readonly (readonly [readonly string[], RegExp])[] = [
+      [
+        ['generate', '--classes', '1', '--model', 'gpt-5'],
+        /OptionError: model: expected one of llamagen-b-256, .*got gpt-5/,
+      ],
+      [
+        ['generate', '--classes', '100000'],
+        /OptionError: classes\[0\]: expected a whole number from 0 to 305, got 100000/,
+      ],
+      [['generate', '--classes', 'tigre'], /OptionError: classes: expected a class of the emoji model, got 'tigre'/],
+      [['generate', '--classes', 'bear'], /did you mean .*bear/],
+      [['generate', '--classes', '1', '--budget', '2'], /OptionError: cache\.budgetLines: expected at least 3/],
+      [['generate', '--classes', '1', '--temperature', '-1'], /OptionError: temperature: expected/],
+      [['generate', '--classes', '1', '--seed', 'x'], /expected a number, got 'x'/],
+      [['generate', '--classes', '1', '--driver', 'cuda'], /OptionError: driver: expected one of/],
+      [['generate', '--classes', '1', '--model', 'llamagen-b-256'], /OptionError: gpt: expected a checkpoint file/],
+      [
+        ['generate', '--classes', '1', '--out', join(folder, 'no/such/folder.png')],
+        /OptionError: out: expected a file that can be written/,
+      ],
+      [['plan', '--model', 'x'], /OptionError: model/],
+      [['draw'], /unknown command 'draw'/],
+    ];
+    for (const [arguments_, text] of wrong) {
+      const { code, err } = await rasterline(
+        arguments_.includes('--out') || arguments_[0] !== 'generate' ? arguments_ : [...arguments_, '--out', out],
+      );
+      assert.equal(code, 2, `${arguments_.join(' ')}: ${err}`);
+      assert.match(err, text);
+      assert.ok(!/\n\s+at /.test(err), 'a stack trace');
+    }
+    assert.deepEqual(await readdir(folder), []);
+  });
+
+  it('ends damaged and foreign checkpoints with 1', async () => {
+    const truncated = join(folder, 'truncated.safetensors');
+    await writeFile(truncated, (await readFile('test/golden/llamagen-c2i/model.safetensors')).subarray(0, 5000));
+    const out = join(folder, 'never.png');
+    const cases: readonly (readonly [readonly string[], RegExp])[] = [
+      [['inspect', truncated], /FormatError: .*truncated\.safetensors/],
+      [['inspect', 'package.json'], /FormatError: package\.json: expected a safetensors file or a torch zip/],
+      [['inspect', join(folder, 'absent.pt')], /FormatError: .*absent\.pt: expected a readable file, got no such file/],
+      [
+        ['generate', '--classes', '1', '--gpt', 'test/golden/llamagen-c2i/model.safetensors', '--out', out],
+        /FormatError: .*expected \[512, 256\], got \[256, 64\]/,
+      ],
+    ];
+    for (const [arguments_, text] of cases) {
+      const { code, err } = await rasterline(arguments_);
+      assert.equal(code, 1, err);
+      assert.match(err, text);
+    }
+    await rm(truncated);
+    assert.deepEqual(await readdir(folder), []);
+  });
+
+  it('says with --debug where an error was thrown', async () => {
+    const { err } = await rasterline(['--debug', 'plan', '--model', 'x']);
+    assert.match(err, /\n\s+at /);
+  });
+
+  it('tells what is in a checkpoint', async () => {
+    const { out } = await rasterline(['inspect', 'checkpoints/emoji/gpt.safetensors']);
+    assert.match(out, /tok_embeddings\.weight\s+\[512, 256\]\s+f16/);
+    assert.match(out, /fits: emoji/);
+    const { out: json } = await rasterline(['inspect', '--json', 'test/golden/llamagen-vq/model.safetensors']);
+    assert.equal(JSON.parse(json).format, 'safetensors');
+  });
+
+  it('plans keys and values in proportion to the budget', async () => {
+    const planned = async (more: readonly string[]) =>
+      JSON.parse((await rasterline(['plan', '--json', '--model', 'llamagen-xl-384', ...more])).out);
+    const [full, some] = [await planned([]), await planned(['--budget', '6'])];
+    assert.equal(full.visualKvBytes, 2 * 36 * 2 * 576 * 1280 * 2); // K and V, layers, rows, tokens, width, bytes
+    assert.equal(some.visualKvBytes, full.visualKvBytes / 4);
+  });
+
+  it('draws an emoji by name into a PNG', async () => {
+    const out = join(folder, 'tiger.png');
+    const { code, err } = await rasterline([
+      'generate',
+      '--classes',
+      'tiger',
+      '--budget',
+      '4',
+      '--guidance',
+      '1',
+      '--out',
+      out,
+    ]);
+    assert.equal(code, 0, err);
+    assert.match(err, /tokens\/s, KV .* dispatches\/token/);
+    const { width, height, channels } = decode(await readFile(out));
+    assert.deepEqual([width, height, channels], [64, 64, 3]);
+    await rm(out);
+  });
+
+  it('leaves nothing behind when interrupted, and ends with 130', async () => {
+    await mkdir(join(folder, 'interrupted'));
+    const { code, err } = await rasterline(
+      ['generate', '--classes', '1,2,3,4', '--out', join(folder, 'interrupted/out.png')],
+      'swiftshader:',
+    );
+    assert.equal(code, 130, err);
+    assert.deepEqual(await readdir(join(folder, 'interrupted')), []);
+  });
+});
