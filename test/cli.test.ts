@@ -21,10 +21,11 @@ function rasterline(arguments_: readonly string[], interruptAfter?: string): Pro
       env: { ...process.env, RASTERLINE_DRIVER: process.env['RASTERLINE_DRIVER'] ?? 'swiftshader' },
     });
     const text = { out: '', err: '' };
+    let interrupted = false;
     child.stdout.on('data', (data) => (text.out += data));
     child.stderr.on('data', (data) => {
       text.err += data;
-      if (interruptAfter && text.err.includes(interruptAfter)) child.kill('SIGINT');
+      if (!interrupted && interruptAfter && text.err.includes(interruptAfter)) interrupted = child.kill('SIGINT');
     });
     child.on('close', (code) => resolve({ code, ...text }));
   });
@@ -69,7 +70,7 @@ describe('the command line', () => {
         /OptionError: classes\[0\]: expected a whole number from 0 to 305, got 100000/,
       ],
       [['generate', '--classes', 'tigre'], /OptionError: classes: expected a class of the emoji model, got 'tigre'/],
-      [['generate', '--classes', 'bear'], /did you mean .*bear/],
+      [['generate', '--classes', 'polar'], /did you mean .*polar_bear/],
       [['generate', '--classes', '1', '--budget', '2'], /OptionError: cache\.budgetLines: expected at least 3/],
       [['generate', '--classes', '1', '--temperature', '-1'], /OptionError: temperature: expected/],
       [['generate', '--classes', '1', '--seed', 'x'], /expected a number, got 'x'/],

@@ -69,7 +69,7 @@ export class PageTable {
     return this.#current;
   }
 
-  /** Visual slots that hold a live token, and those of the whole store that may be read: see `Placement`. */
+  /** How many slots hold a live image token; the condition's are not counted. */
   get liveSlots(): number {
     const { lineLength } = this.shape;
     const inLine = this.#lineIsFull ? lineLength : this.#placed % lineLength;

@@ -13,7 +13,7 @@ import { type MeasuredRun, measuredRun } from './run.ts';
 import { contactSheet } from './sheet.ts';
 import { expectWritable, writeWhole } from './write.ts';
 
-const EMOJI = ['grinning', 'tiger', 'watermelon', 'hamburger', 'whale', 'guitar', 'cherries', 'owl'];
+const EMOJI = ['grinning', 'smiley_cat', 'watermelon', 'cherries', 'rooster', 'banana', 'waffle', 'rat'];
 const BUDGETS = [16, 8, 4, 3];
 
 interface DemoFlags {

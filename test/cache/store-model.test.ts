@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { keepBest } from '../oracle/store.ts';
+import { keepBest, SlotModel } from '../oracle/store.ts';
 import { randomValues } from '../support/random.ts';
 import { bookkeeping, INVARIANTS, sameHeld } from '../support/store-invariants.ts';
 import { type Attention, type RunShape, storeHistory, storeMoments, tableOf } from '../support/store-run.ts';
@@ -92,5 +92,20 @@ describe('keepBest', () => {
       }
     };
     fc.assert(fc.property(candidates, fc.nat({ max: 60 }), property), RUNS);
+  });
+});
+
+describe('SlotModel', () => {
+  it('moves survivors of the leaving page in ascending slot order into the holes in ascending slot order', () => {
+    const model = new SlotModel(9);
+    for (const slot of model.slots.keys()) model.slots[slot] = 10 + slot;
+
+    const moves = model.fill(new Set([11, 14, 17]), [1, 2, 3, 4], [6, 7, 8]);
+
+    assert.deepEqual(moves, [
+      { from: 6, to: 1 },
+      { from: 8, to: 4 },
+    ]);
+    assert.deepEqual(model.slots, [10, 16, 12, 13, 18, 15, -1, -1, -1]);
   });
 });
