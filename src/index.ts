@@ -1,6 +1,5 @@
 /** The public names. */
 
-export { listAdapters } from '#platform';
 export { type CacheOptions, type CachePlan, type PolicyName, planCache } from './cache/policy.ts';
 export { type GenerateOptions, generate, type LineProgress } from './generate.ts';
 export type { GeneratedImage } from './image.ts';
@@ -17,6 +16,7 @@ export type { AdapterChoice, Driver, ListedAdapter } from './tensor/adapter.ts';
 export { type ByteSource, blobSource, bytesSource } from './tensor/bytes.ts';
 export { type Checkpoint, openCheckpoint, type StoredTensor } from './tensor/checkpoint.ts';
 export { DeviceError, DisposedError, FormatError, OptionError, RasterlineError, ShapeError } from './tensor/errors.ts';
+export { listAdapters } from './tensor/list-adapters.ts';
 export { type CheckpointSource, openSource } from './tensor/open-source.ts';
 export { type Counters, Runtime, type RuntimeOptions } from './tensor/runtime.ts';
 export { Tensor } from './tensor/tensor.ts';
