@@ -69,7 +69,7 @@ export class KvStore {
   };
 
   readonly #table: PageTable;
-  readonly #banks: readonly (readonly SlotBank[])[];
+  readonly #banks: (readonly SlotBank[])[] = [];
   readonly #step: Tensor;
   readonly #rowStarts: Tensor;
   readonly #attention: AttentionShape;
@@ -82,7 +82,7 @@ export class KvStore {
     readonly shape: StoreShape,
     readonly plan: CachePlan,
   ) {
-    const { condition, lineLength, starts, shifts, layers } = shape;
+    const { condition, lineLength, starts, shifts } = shape;
     const rows = starts.length;
     this.slots = storeSlots(plan, lineLength, condition);
     this.bytes = storeBytes({ ...shape, rows }, this.slots);
@@ -95,13 +95,17 @@ export class KvStore {
       'row starts',
       Uint32Array.from(starts.flatMap((start, r) => [start, shifts[r]!])),
     );
-    this.#banks = Array.from({ length: layers }, (_, layer) => this.#allocate(layer, rows));
   }
 
-  /** Allocates all slots and records the line end. After this nothing is allocated. */
+  /**
+   * Allocates all slots and records the line end. After this nothing is allocated.
+   *
+   * Throws DeviceError, and keeps no memory, where a binding cannot hold the slots of a row.
+   */
   static async open(runtime: Runtime, shape: StoreShape, plan: CachePlan): Promise<KvStore> {
     const store = new KvStore(runtime, shape, plan);
     try {
+      for (let layer = 0; layer < shape.layers; layer++) store.#banks.push(store.#allocate(layer));
       if (plan.scored) {
         store.#clearing = await runtime.record('clear scores', () => store.#recordClear());
         store.#evicting = await runtime.record('line end', () => store.#recordEvict());
@@ -171,8 +175,9 @@ export class KvStore {
   }
 
   /** One bank a layer, or several of whole rows where a binding cannot hold them all. */
-  #allocate(layer: number, rows: number): SlotBank[] {
+  #allocate(layer: number): SlotBank[] {
     const { kvHeads, headDim, dtype } = this.shape;
+    const rows = this.shape.starts.length;
     const rowBytes = storeBytes({ layers: 1, rows: 1, kvHeads, headDim, dtype }, this.slots) / 2;
     const most = Math.floor(this.runtime.maxBindingBytes / rowBytes);
     if (most === 0) {

@@ -56,6 +56,7 @@ for (const [folder, cache] of Object.entries(SETTINGS)) {
       const events = Array.from(await golden.values('event_line'));
       const scores = Float32Array.from(await golden.values('scores'));
       const kept = Array.from(await golden.values('kept_positions'));
+      const candidates = await golden.values('event_candidates');
       const keptCount = golden.shape('kept_positions').at(-1)!;
       let compared = 0;
       const compareKept = async (store: KvStore, event: number) => {
@@ -91,7 +92,7 @@ for (const [folder, cache] of Object.entries(SETTINGS)) {
               const sum = heap.reduce((total, g) => total + ours[(row * heads + g) * store.slots + slot]!, 0);
               actual.push(sum / heap.length);
             }
-            assert.ok(expected.length > 0);
+            assert.equal(expected.length, candidates[event]);
             close(actual, expected, { absolute: 2e-6, relative: 1e-4 }, `scores of event ${event}`);
           }
         }
@@ -121,6 +122,34 @@ for (const [folder, cache] of Object.entries(SETTINGS)) {
       const budgeted = await run({ ...cache, budgetLines: SIDE });
       for (const [i, entry] of full.entries()) assert.deepEqual(budgeted[i]!.logits, entry.logits, `step ${i}`);
       assert.deepEqual(tokens(full), Array.from(await golden.values('tokens_full_cache')));
+    });
+
+    it('streaming keeps the anchors and the newest lines, and until it evicts draws as the full cache', async () => {
+      const budgetLines = cache.budgetLines ?? SIDE;
+      const reference = Array.from(await golden.values('tokens_full_cache'));
+      let compared = 0;
+      const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+
+      const entries = await run(
+        { policy: 'streaming', budgetLines, anchorLines: 1 },
+        {
+          afterLine: async (store, line) => {
+            if (line < budgetLines - 1) return;
+            const newest = range(1 + (line + 3 - budgetLines) * SIDE, 1 + (line + 1) * SIDE);
+            for (let layer = 0; layer < layers; layer++)
+              for (const positions of await livePositions(store, layer, 2, heads)) {
+                assert.deepEqual(positions, [...range(0, 1 + SIDE), ...newest], `line ${line}, layer ${layer}`);
+                compared++;
+              }
+          },
+        },
+      );
+
+      assert.equal(compared, (SIDE - budgetLines) * layers * 2 * heads);
+      const drawn = tokens(entries);
+      const whole = budgetLines * SIDE + 1;
+      assert.deepEqual(drawn.slice(0, whole), reference.slice(0, whole));
+      assert.notDeepEqual(drawn, reference);
     });
   });
 }

@@ -26,6 +26,47 @@ describe('cache options', () => {
     }
   });
 
+  it('refuse any count that is not whole or too small, naming the option and the value', () => {
+    const counts = ['budgetLines', 'anchorLines', 'recentLines'] as const;
+    const wrong = fc.oneof(
+      fc.integer({ max: -1 }),
+      fc.double({ noInteger: true }),
+      fc.constantFrom(Number.POSITIVE_INFINITY, 2 ** 53),
+    );
+    const property = (name: (typeof counts)[number], value: number, lines: number) => {
+      assert.throws(
+        () => planCache({ policy: 'linear', budgetLines: 4, [name]: value }, lines),
+        (error) =>
+          error instanceof OptionError &&
+          error.message.startsWith(`cache.${name}: expected a whole number`) &&
+          error.message.includes(`got ${value}`),
+      );
+    };
+    fc.assert(fc.property(fc.constantFrom(...counts), wrong, fc.integer({ min: 1, max: 64 }), property), {
+      numRuns: 1000,
+    });
+  });
+
+  it('refuse a budget below anchors, recent lines and the line being drawn, unless it holds the image', () => {
+    const small = fc.nat({ max: 6 });
+    const property = (anchorLines: number, recentLines: number, missing: number, policy: 'linear' | 'streaming') => {
+      const least = anchorLines + recentLines + 1;
+      const budgetLines = Math.max(1, least - 1 - missing);
+      fc.pre(budgetLines < least);
+      const options = { policy, budgetLines, anchorLines, recentLines };
+      assert.throws(
+        () => planCache(options, budgetLines + 1),
+        (error) =>
+          error instanceof OptionError &&
+          error.message.startsWith(`cache.budgetLines: expected at least ${least} `) &&
+          error.message.includes(`got ${budgetLines};`),
+      );
+      assert.equal(planCache(options, budgetLines).budgetLines, budgetLines);
+    };
+    const policies = fc.constantFrom('linear' as const, 'streaming' as const);
+    fc.assert(fc.property(small, small, small, policies, property), { numRuns: 1000 });
+  });
+
   it('give every line of the budget to exactly one region', () => {
     const check = (
       lines: number,

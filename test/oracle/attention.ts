@@ -1,4 +1,4 @@
-/** Attention of one query over some slots, in f64. */
+/** Attention of one query over some slots, in f64, and how far a computation in f32 may be from it. */
 
 export interface Cell {
   /** [D] */
@@ -8,16 +8,47 @@ export interface Cell {
   readonly values: readonly ArrayLike<number>[];
 }
 
-/** softmax(q · k / √D) v, and the probabilities. */
-export function attend({ query, keys, values }: Cell): { readonly output: number[]; readonly probabilities: number[] } {
-  const dot = (key: ArrayLike<number>) => Array.from(query, (q, i) => q * key[i]!).reduce((sum, v) => sum + v, 0);
-  const scores = keys.map((key) => dot(key) / Math.sqrt(query.length));
+export interface Attended {
+  /** softmax(q · k / √D) v, [D]. */
+  readonly output: readonly number[];
+  /** [S] */
+  readonly probabilities: readonly number[];
+  /** First-order bounds on the errors of both in f32, the query's rotation included. */
+  readonly outputErrors: readonly number[];
+  readonly probabilityErrors: readonly number[];
+}
+
+/** Half the distance from 1 to the next f32: what one rounding may do to a number of that size. */
+const ROUNDING = 2 ** -24;
+
+/**
+ * softmax(q · k / √D) v, the probabilities, and their error bounds.
+ *
+ * The exponent x of a slot comes from D products and sums, a rotation (3 roundings of a number no larger than √2 max |q|),
+ * and a division by √D: wrong by (D + 8) · ROUNDING · √2 max |q| · Σ |k| / √D. WGSL allows exp(x) 3 + 2 |x| units in the
+ * last place, and x − max x is rounded once more. Sums over S slots and one division add S + 4 roundings.
+ */
+export function attend({ query, keys, values }: Cell): Attended {
+  const size = query.length;
+  const root = Math.sqrt(size);
+  const largest = Math.SQRT2 * Math.max(...Array.from(query, Math.abs));
+  const scores = keys.map((key) => sum(key, (k, i) => k * query[i]!) / root);
   const most = Math.max(...scores);
   const weights = scores.map((score) => Math.exp(score - most));
-  const total = weights.reduce((sum, w) => sum + w, 0);
+  const total = sum(weights, (w) => w);
   const probabilities = weights.map((w) => w / total);
-  const output = Array.from(query, (_, i) => probabilities.reduce((sum, p, s) => sum + p * values[s]![i]!, 0));
-  return { output, probabilities };
+  const relative = keys.map(
+    (key, s) =>
+      ((size + 8) * ROUNDING * largest * sum(key, Math.abs)) / root + 2 * ROUNDING * (3 + 3 * (most - scores[s]!)),
+  );
+  const shared = sum(probabilities, (p, s) => p * relative[s]!) + (keys.length + 4) * ROUNDING;
+  const probabilityErrors = probabilities.map((p, s) => p * (relative[s]! + shared) + 2 ** -120);
+  const channel = (terms: readonly number[], of: (value: number) => number) =>
+    Array.from(query, (_, i) => sum(terms, (term, s) => term * of(values[s]![i]!)));
+  const output = channel(probabilities, (value) => value);
+  const summing = channel(probabilities, (value) => (keys.length + 4) * ROUNDING * Math.abs(value));
+  const outputErrors = channel(probabilityErrors, Math.abs).map((error, i) => error + summing[i]!);
+  return { output, probabilities, outputErrors, probabilityErrors };
 }
 
 /** Turns the pairs of a head by (cos, sin) [D / 2, 2]. */
@@ -31,4 +62,8 @@ export function rotate(head: ArrayLike<number>, angles: ArrayLike<number>, pairi
     turned[j] = head[j]! * cos + head[i]! * sin;
   }
   return turned;
+}
+
+function sum(terms: ArrayLike<number>, of: (term: number, i: number) => number): number {
+  return Array.from(terms).reduce((total, term, i) => total + of(term, i), 0);
 }

@@ -1,0 +1,137 @@
+/** What every (layer, row, KV head) of a store on the GPU holds after each step, by read-backs. */
+
+import type { KvStore } from '../../src/cache/kv-store.ts';
+import { PageTable } from '../../src/cache/page-table.ts';
+import { type GpuShape, shiftsOf } from './gpu-inputs.ts';
+import type { Held, StoreHistory, StoreMoment } from './store-invariants.ts';
+
+/** Beside what any store tells, the line's attention to each slot before scores are shared among heads. */
+export type GpuMoment = StoreMoment & { readonly attention: readonly number[] };
+
+/** What one (layer, row, KV head) held; contents are the bytes of key and value, see `vectors`. */
+export interface GpuCell {
+  readonly layer: number;
+  readonly row: number;
+  readonly head: number;
+  readonly history: StoreHistory & { readonly moments: readonly GpuMoment[] };
+}
+
+/** Records an image, with the liveness that a page table of its own tells. */
+export class GpuRecorder {
+  readonly #table: PageTable;
+  readonly #starts: Held[] = [];
+  readonly #moments: GpuMoment[][] = [];
+  #live: ReadonlySet<number>;
+  #scores: Float32Array[] = [];
+
+  constructor(
+    private readonly store: KvStore,
+    private readonly shape: GpuShape,
+  ) {
+    this.#table = new PageTable(store.plan, { ...shape, conditionTokens: shape.condition });
+    this.#live = new Set(range(shape.condition));
+  }
+
+  lineEnds(token: number): boolean {
+    const { lines, lineLength } = this.shape;
+    return (token + 1) % lineLength === 0 && token + 1 < lines * lineLength;
+  }
+
+  async begin(): Promise<void> {
+    for (const held of await this.#held()) {
+      this.#starts.push(held);
+      this.#moments.push([]);
+    }
+  }
+
+  async tokenPlaced(token: number): Promise<void> {
+    const { slot, extent, deadFrom, deadTo } = this.#table.place(token);
+    this.#live = new Set(range(extent).filter((s) => s < deadFrom || s >= deadTo));
+    for (const [cell, held] of (await this.#held()).entries()) {
+      this.#moments[cell]!.push({ kind: 'token', token, slot, written: held.contents[slot], attention: [], ...held });
+    }
+  }
+
+  async beforeLineEnd(): Promise<void> {
+    const { plan, slots } = this.store;
+    const { layers, starts, kvHeads } = this.shape;
+    const none = new Float32Array(starts.length * kvHeads * slots);
+    this.#scores = await Promise.all(range(layers).map((layer) => (plan.scored ? this.store.scores(layer) : none)));
+  }
+
+  async lineEnded(line: number): Promise<void> {
+    const { lineLength, kvHeads, starts } = this.shape;
+    const end = this.#table.endLine();
+    const freedPage = end.kind === 'evict' ? end.leavingPage : undefined;
+    const freed = new Set(end.kind === 'evict' ? range(lineLength, end.leavingSlot) : []);
+    this.#live = new Set([...this.#live].filter((slot) => !freed.has(slot)));
+    const slots = range(this.store.slots);
+    for (const [cell, held] of (await this.#held()).entries()) {
+      const of = (at: number) => {
+        const inLayer = at % (starts.length * kvHeads);
+        const scores = this.#scores[Math.floor(at / (starts.length * kvHeads))]!;
+        return scores.subarray(inLayer * slots.length, (inLayer + 1) * slots.length);
+      };
+      const sharing = this.store.plan.scoreScope === 'layer' ? range(kvHeads, cell - (cell % kvHeads)) : [cell];
+      // summed in the shader's order, so that what ties there ties here
+      const scores = slots.map((slot) => sharing.reduce((sum, at) => Math.fround(sum + of(at)[slot]!), 0));
+      this.#moments[cell]!.push({ kind: 'line', line, scores, freedPage, attention: [...of(cell)], ...held });
+    }
+  }
+
+  cells(): GpuCell[] {
+    const { kvHeads, starts } = this.shape;
+    const { plan } = this.store;
+    return this.#moments.map((moments, cell) => ({
+      layer: Math.floor(cell / (starts.length * kvHeads)),
+      row: Math.floor(cell / kvHeads) % starts.length,
+      head: cell % kvHeads,
+      history: { ...this.shape, plan, start: this.#starts[cell]!, moments },
+    }));
+  }
+
+  /** Of every layer, row and KV head, in this order. */
+  async #held(): Promise<Held[]> {
+    const { headDim, kvHeads, layers, condition } = this.shape;
+    const shifts = shiftsOf(this.shape);
+    const { slots } = this.store;
+    const layersHeld = range(layers).map(async (layer) => {
+      const [positions, { keys, values }] = await Promise.all([
+        this.store.positions(layer),
+        this.store.contents(layer),
+      ]);
+      return range(shifts.length * kvHeads).map((cell): Held => {
+        const shift = shifts[Math.floor(cell / kvHeads)]!;
+        const tokenIn = (slot: number) => {
+          const position = positions[cell * slots + slot]!;
+          if (slot >= condition) return position + shift;
+          return position === Math.max(slot - shift, 0) ? slot : -1;
+        };
+        const bytesIn = (slot: number) => {
+          const both = new Float32Array(2 * headDim);
+          for (let i = 0; i < headDim; i++)
+            both[i] = keys[((cell * (headDim / 4) + (i >> 2)) * slots + slot) * 4 + (i % 4)]!;
+          both.set(values.subarray((cell * slots + slot) * headDim, (cell * slots + slot + 1) * headDim), headDim);
+          return Buffer.from(both.buffer).toString('hex');
+        };
+        const isLive = range(slots).map((slot) => this.#live.has(slot));
+        return {
+          tokens: isLive.map((live, slot) => (live ? tokenIn(slot) : -1)),
+          contents: isLive.map((live, slot) => (live ? bytesIn(slot) : 'nothing')),
+        };
+      });
+    });
+    return (await Promise.all(layersHeld)).flat();
+  }
+}
+
+/** Key and value from the bytes of a slot. */
+export function vectors(contents: unknown): { readonly key: Float32Array; readonly value: Float32Array } {
+  const bytes = Uint8Array.from(Buffer.from(contents as string, 'hex'));
+  const both = new Float32Array(bytes.buffer);
+  return { key: both.subarray(0, both.length / 2), value: both.subarray(both.length / 2) };
+}
+
+function range(count: number, first = 0): number[] {
+  return Array.from({ length: count }, (_, i) => first + i);
+}

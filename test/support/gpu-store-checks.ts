@@ -1,0 +1,160 @@
+/** What one image drawn through the GPU store must be by the plain models and by attention in f64. */
+
+import assert from 'node:assert/strict';
+import { attend, rotate } from '../oracle/attention.ts';
+import { SlotModel, StoreModel } from '../oracle/store.ts';
+import { anglesOf, type GpuShape, qkvOf, shiftsOf } from './gpu-inputs.ts';
+import { type GpuCell, type GpuMoment, vectors } from './gpu-recorder.ts';
+import type { GpuImage } from './gpu-store-run.ts';
+
+/** Regions and slots are those of the models, given the scores that the GPU itself chose by. */
+export function checkHeld(shape: GpuShape, cell: GpuCell): void {
+  const { plan, start } = cell.history;
+  const slots = new SlotModel(start.tokens.length);
+  slots.slots.splice(0, shape.condition, ...range(shape.condition));
+  const page = (index: number) => range(shape.lineLength, shape.condition + index * shape.lineLength);
+  const middle = range(plan.middleLines, plan.anchorLines).flatMap(page);
+  for (const { moment, held, evicted } of modelled(shape, cell)) {
+    if (moment.kind === 'token') slots.slots[moment.slot] = shape.condition + moment.token;
+    else if (moment.freedPage !== undefined) slots.fill(new Set(evicted), middle, page(moment.freedPage));
+    const live = moment.tokens.filter((token) => token >= shape.condition).sort((a, b) => a - b);
+    assert.deepEqual(live, held, 'regions');
+    assert.deepEqual(moment.tokens, slots.slots, 'slots');
+  }
+}
+
+/** Keys lie rotated by their position, values as they came, both rounded to the store's dtype. */
+export function checkWritten(shape: GpuShape, image: GpuImage, cell: GpuCell): void {
+  const { kvHeads, group, headDim, pairing, dtype, condition } = shape;
+  const angles = anglesOf(shape);
+  // a rotation in f32 of values up to 3 √2; WGSL leaves open which neighbour an f32 is rounded to as f16
+  const tolerance = (value: number) => 2 ** -20 + (dtype === 'f16' ? 2 ** -10 * Math.abs(value) + 2 ** -24 : 0);
+  const check = (token: number, contents: unknown) => {
+    const position = Math.max(token - shiftsOf(shape)[cell.row]!, 0);
+    const qkv = qkvOf(shape, image.seed, { ...cell, token });
+    const at = (kvHeads * group + cell.head) * headDim;
+    const turn = angles.subarray(position * headDim, (position + 1) * headDim);
+    const turned = rotate(qkv.subarray(at, at + headDim), turn, pairing);
+    const plain = qkv.subarray(at + kvHeads * headDim, at + (kvHeads + 1) * headDim);
+    const { key, value } = vectors(contents);
+    within(key, turned, turned.map(tolerance), `key of token ${token}`);
+    within(value, plain, Array.from(plain, dtype === 'f16' ? tolerance : () => 0), `value of token ${token}`);
+  };
+  for (const token of range(condition)) check(token, cell.history.start.contents[token]);
+  for (const moment of cell.history.moments)
+    if (moment.kind === 'token') check(condition + moment.token, moment.written);
+}
+
+/** Every token attends to all that the regions hold, and to nothing else; scores are the line's mean probabilities. */
+export function checkAttention(shape: GpuShape, image: GpuImage, cell: GpuCell): void {
+  const { condition, starts, group, lineLength } = shape;
+  const start = starts[cell.row]!;
+  const written = new Map(range(condition).map((token) => [token, vectors(cell.history.start.contents[token])]));
+  const heads = range(group, cell.head * group);
+  const expect = (token: number, visible: readonly number[], h: number) =>
+    attend({
+      query: queryOf(shape, image, cell, token, h),
+      keys: visible.map((seen) => written.get(seen)!.key),
+      values: visible.map((seen) => written.get(seen)!.value),
+    });
+  for (const token of range(condition)) {
+    const visible = range(token + 1).filter((seen) => seen >= start || seen === token);
+    for (const h of heads) {
+      const { output, outputErrors } = expect(token, visible, h);
+      within(outputOf(shape, image, cell, token, h), output, outputErrors, `condition token ${token}, head ${h}`);
+    }
+  }
+  const means = new Map<number, Mean>();
+  for (const { moment, before, held } of modelled(shape, cell)) {
+    if (moment.kind === 'line') {
+      if (cell.history.plan.scored) checkScores(moment, before, means);
+      means.clear();
+      continue;
+    }
+    const token = condition + moment.token;
+    written.set(token, vectors(moment.written));
+    const visible = [...range(condition).filter((seen) => seen >= start), ...held];
+    for (const h of heads) {
+      const { output, outputErrors, probabilities, probabilityErrors } = expect(token, visible, h);
+      within(outputOf(shape, image, cell, token, h), output, outputErrors, `image token ${moment.token}, head ${h}`);
+      for (const [s, seen] of visible.entries()) {
+        const { mean, error } = means.get(seen) ?? { mean: 0, error: 0 };
+        // the division, and one rounding of the growing sum for each query
+        const rounding = probabilities[s]! * (group * lineLength + 3) * 2 ** -23;
+        means.set(seen, {
+          mean: mean + probabilities[s]! / (group * lineLength),
+          error: error + (probabilityErrors[s]! + rounding) / (group * lineLength),
+        });
+      }
+    }
+  }
+}
+
+interface Mean {
+  readonly mean: number;
+  readonly error: number;
+}
+
+function checkScores(moment: GpuMoment, before: readonly number[], means: ReadonlyMap<number, Mean>): void {
+  const expected = before.map((token) => means.get(token) ?? { mean: 0, error: 0 });
+  within(
+    moment.attention,
+    expected.map(({ mean }) => mean),
+    expected.map(({ error }) => error),
+    'scores',
+  );
+}
+
+/** The moments of a cell with what the regions of the plain model hold after each, in tokens of the sequence. */
+function* modelled(shape: GpuShape, cell: GpuCell) {
+  const { condition, lines, lineLength } = shape;
+  const model = new StoreModel({ ...cell.history.plan, lines, lineLength });
+  let before = cell.history.start.tokens;
+  for (const moment of cell.history.moments) {
+    let evicted: number[] = [];
+    if (moment.kind === 'token') model.place(moment.token);
+    else {
+      const scores = new Map(before.map((token, slot) => [token - condition, moment.scores[slot]!]));
+      model.accumulate((position) => scores.get(position) ?? 0);
+      evicted = model.endLine().map((position) => condition + position);
+    }
+    const held = [...model.held.keys()].map((position) => condition + position).sort((a, b) => a - b);
+    yield { moment, before, held, evicted };
+    before = moment.tokens;
+  }
+}
+
+function queryOf(shape: GpuShape, image: GpuImage, cell: GpuCell, token: number, h: number): number[] {
+  const { headDim, pairing } = shape;
+  const position = Math.max(token - shiftsOf(shape)[cell.row]!, 0);
+  const qkv = qkvOf(shape, image.seed, { ...cell, token });
+  const angles = anglesOf(shape).subarray(position * headDim, (position + 1) * headDim);
+  return rotate(qkv.subarray(h * headDim, (h + 1) * headDim), angles, pairing);
+}
+
+function outputOf(shape: GpuShape, image: GpuImage, cell: GpuCell, token: number, h: number): Float32Array {
+  const { condition, kvHeads, group, headDim } = shape;
+  const inPrefix = token < condition;
+  const all = inPrefix ? image.prefix[cell.layer]! : image.outputs[token - condition]![cell.layer]!;
+  const line = inPrefix ? cell.row * condition + token : cell.row;
+  return all.subarray((line * kvHeads * group + h) * headDim, (line * kvHeads * group + h + 1) * headDim);
+}
+
+/** Fails unless every |actual − expected| is within its own bound. */
+function within(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  bounds: ArrayLike<number>,
+  label: string,
+): void {
+  assert.equal(actual.length, expected.length, `${label}: length`);
+  for (let i = 0; i < expected.length; i++)
+    assert.ok(
+      Math.abs(actual[i]! - expected[i]!) <= bounds[i]!,
+      `${label}[${i}]: expected ${expected[i]} within ${bounds[i]}, got ${actual[i]}`,
+    );
+}
+
+function range(count: number, first = 0): number[] {
+  return Array.from({ length: count }, (_, i) => first + i);
+}
