@@ -126,7 +126,7 @@ if __name__ == "__main__":
         if len(start[table]) != classes + 1:  # a run over all pictured classes: keep those drawn, and the null class
             start[table] = start[table][[*drawn(packages), -1]]
         model.load_state_dict(start)
-        noise = 0.3
+        noise = 0.6
     print(sum(p.numel() for p in model.parameters()), "parameters", classes, "classes", flush=True)
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() == 1]
