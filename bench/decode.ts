@@ -22,7 +22,7 @@ export async function decodeRows(runtime: Runtime): Promise<object[]> {
       await draw();
       const elapsedMs = performance.now() - start;
       const per = (name: 'dispatches' | 'submits') => round((runtime.counters[name] - before[name]) / 256);
-      const memory = plan('emoji', { batch: images, cache: { policy: 'linear', budgetLines } });
+      const memory = await plan('emoji', { batch: images, cache: { policy: 'linear', budgetLines } });
       rows.push({
         images,
         budgetLines,

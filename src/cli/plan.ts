@@ -25,12 +25,16 @@ export function planCommand(): Command {
       'after',
       '\nExamples:\n  $ rasterline plan --model llamagen-xl-384 --batch 8 --budget 4\n  $ rasterline plan --all',
     );
-  return addCacheOptions(command).action((flags: PlanFlags) => {
+  return addCacheOptions(command).action(async (flags: PlanFlags) => {
     const { batch, guided, dtype } = flags;
     const names = flags.all ? Object.keys(LLAMAGEN_PRESETS) : [flags.model];
-    const plans = names.map((name) => plan(name, { batch, guided, dtype, cache: cacheOptions(flags) }));
+    const plans = await Promise.all(
+      names.map((name) => plan(name, { batch, guided, dtype, cache: cacheOptions(flags) })),
+    );
     if (flags.json) return void console.log(JSON.stringify(flags.all ? plans : plans[0], undefined, 2));
-    const rows = plans.map((one) => describe(one, plan(one.model, { batch, guided, dtype })));
+    const rows = await Promise.all(
+      plans.map(async (one) => describe(one, await plan(one.model, { batch, guided, dtype }))),
+    );
     console.log(
       table([
         ['model', 'lines', 'parameters', 'weights', 'KV', 'KV full', 'slots', 'activations', 'decoder', 'total'],

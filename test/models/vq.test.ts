@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { toBytes } from '../../src/image.ts';
 import { conv } from '../../src/kernels/conv.ts';
 import { embedding } from '../../src/kernels/embedding.ts';
-import { LayerLoader } from '../../src/models/load-layers.ts';
+import { GpuLoader, normaliseRows } from '../../src/models/gpu-loader.ts';
 import { VQ_IGNORED, VQ_PRESETS, type VqConfig, vqPreset } from '../../src/models/vq/config.ts';
 import { attentionBlock, codes, decode, resnetBlock, type VqDecoder } from '../../src/models/vq/decoder.ts';
-import { loadVqDecoder, normaliseRows } from '../../src/models/vq/load.ts';
+import { loadVqDecoder } from '../../src/models/vq/load.ts';
 import type { Checkpoint } from '../../src/tensor/checkpoint.ts';
 import { FormatError, OptionError, ShapeError } from '../../src/tensor/errors.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
@@ -29,12 +29,12 @@ const PLACES = GRID.lines * GRID.lineLength;
 describe('VQ decoder', () => {
   let runtime: Runtime;
   let golden: Golden;
-  let loader: LayerLoader;
+  let loader: GpuLoader;
   let decoder: VqDecoder;
   before(async () => {
     runtime = await testRuntime();
     golden = await openGolden('llamagen-vq');
-    loader = new LayerLoader(runtime, new Weights(golden.model, VQ_IGNORED), 'f32');
+    loader = new GpuLoader(runtime, new Weights(golden.model, VQ_IGNORED), 'f32');
     decoder = await loadVqDecoder(loader, CONFIG);
   });
   after(async () => {
@@ -108,7 +108,7 @@ describe('VQ decoder', () => {
   });
 
   it('draws nearly the same image from weights in f16', async () => {
-    const halves = new LayerLoader(runtime, new Weights(golden.model, VQ_IGNORED), 'f16');
+    const halves = new GpuLoader(runtime, new Weights(golden.model, VQ_IGNORED), 'f16');
     const half = await loadVqDecoder(halves, CONFIG);
 
     // Each weight is off by up to 2^-11 of itself, in 18 layers one after another; the errors add like independent ones,
@@ -120,7 +120,7 @@ describe('VQ decoder', () => {
 
   it('gives back all memory of weights and scratch', async () => {
     const before = runtime.liveBytes;
-    const again = new LayerLoader(runtime, new Weights(golden.model, VQ_IGNORED), 'f16');
+    const again = new GpuLoader(runtime, new Weights(golden.model, VQ_IGNORED), 'f16');
     const half = await loadVqDecoder(again, CONFIG);
     using ids = await tokens(0);
     (await runtime.record('decode', () => decode(half, ids, GRID))).dispose();
@@ -145,7 +145,7 @@ describe('VQ decoder', () => {
       tensors: new Map([...golden.model.tensors].filter(([own]) => own !== name)),
     });
     const load = async (checkpoint: Checkpoint, config: VqConfig) => {
-      const wrong = new LayerLoader(runtime, new Weights(checkpoint, VQ_IGNORED), 'f32');
+      const wrong = new GpuLoader(runtime, new Weights(checkpoint, VQ_IGNORED), 'f32');
       await loadVqDecoder(wrong, config).finally(() => wrong.dispose());
     };
 

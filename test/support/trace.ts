@@ -5,12 +5,13 @@ import { KvStore } from '../../src/cache/kv-store.ts';
 import { type CacheOptions, planCache } from '../../src/cache/policy.ts';
 import { lastRows } from '../../src/kernels/embedding.ts';
 import { linear } from '../../src/kernels/linear.ts';
+import { GpuLoader } from '../../src/models/gpu-loader.ts';
 import type { Condition, Memory } from '../../src/models/image-model.ts';
 import { type LlamaGenPrompt, makeCondition } from '../../src/models/llamagen/condition.ts';
 import { CLASS_SAMPLING, type LlamaGenConfig } from '../../src/models/llamagen/config.ts';
 import { GPT_IGNORED, loadCondition, loadTransformer } from '../../src/models/llamagen/load.ts';
-import { blockForward, embed, logits, type Transformer } from '../../src/models/llamagen/model.ts';
-import { LayerLoader } from '../../src/models/load-layers.ts';
+import { embed, type LlamaGenTransformer, logits } from '../../src/models/llamagen/model.ts';
+import { blockForward } from '../../src/models/transformer.ts';
 import type { Checkpoint } from '../../src/tensor/checkpoint.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -45,7 +46,7 @@ export function goldenConfig(folder: string): LlamaGenConfig {
 export interface Bare {
   readonly runtime: Runtime;
   readonly config: LlamaGenConfig;
-  readonly transformer: Transformer;
+  readonly transformer: LlamaGenTransformer;
   condition(prompt: LlamaGenPrompt, guided: boolean): Condition;
   dispose(): void;
 }
@@ -56,7 +57,7 @@ export async function loadBare(
   config: LlamaGenConfig,
   dtype: 'f16' | 'f32' = 'f32',
 ): Promise<Bare> {
-  const loader = new LayerLoader(runtime, new Weights(checkpoint, GPT_IGNORED), dtype);
+  const loader = new GpuLoader(runtime, new Weights(checkpoint, GPT_IGNORED), dtype);
   const transformer = await loadTransformer(loader, config);
   const weights = await loadCondition(loader, config);
   loader.weights.finish();
@@ -130,7 +131,12 @@ export async function trace(model: Bare, options: TraceOptions): Promise<Taps[]>
   return entries;
 }
 
-function tapped(transformer: Transformer, x: Tensor, memory: Memory, tokens: number): Record<keyof Taps, Tensor> {
+function tapped(
+  transformer: LlamaGenTransformer,
+  x: Tensor,
+  memory: Memory,
+  tokens: number,
+): Record<keyof Taps, Tensor> {
   let attended: Tensor | undefined;
   const tap: Memory = {
     attend: (layer, qkv, rotation) => {

@@ -5,15 +5,16 @@ import type { Dtype } from '../../tensor/dtype.ts';
 import type { Runtime } from '../../tensor/runtime.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type LoadOptions, Weights } from '../../tensor/weights.ts';
+import { GpuLoader } from '../gpu-loader.ts';
 import type { Condition, Geometry, ImageModel, LineGrid, Memory } from '../image-model.ts';
-import { LayerLoader } from '../load-layers.ts';
+import { forward } from '../transformer.ts';
 import { VQ_IGNORED, type VqConfig } from '../vq/config.ts';
 import { decode, type VqDecoder } from '../vq/decoder.ts';
 import { loadVqDecoder } from '../vq/load.ts';
 import { type ConditionWeights, type LlamaGenPrompt, makeCondition } from './condition.ts';
 import type { LlamaGenConfig } from './config.ts';
 import { GPT_IGNORED, loadCondition, loadTransformer } from './load.ts';
-import { embed, forward, logits, type Transformer } from './model.ts';
+import { embed, type LlamaGenTransformer, logits } from './model.ts';
 
 export interface LlamaGenOptions extends LoadOptions {
   readonly name: string;
@@ -37,11 +38,11 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
     readonly runtime: Runtime,
     options: LlamaGenOptions,
     private readonly weights: {
-      readonly transformer: Transformer;
+      readonly transformer: LlamaGenTransformer;
       readonly condition: ConditionWeights;
       readonly vq: VqDecoder;
-      readonly loader: LayerLoader;
-      readonly vqLoader: LayerLoader;
+      readonly loader: GpuLoader;
+      readonly vqLoader: GpuLoader;
     },
   ) {
     const { config, vqConfig, dtype = 'f16' } = options;
@@ -63,8 +64,8 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
   /** Loads both checkpoints onto the GPU, a slice at a time. Throws FormatError for a checkpoint of another model. */
   static async load(runtime: Runtime, gpt: Checkpoint, vq: Checkpoint, options: LlamaGenOptions): Promise<LlamaGen> {
     const dtype = options.dtype ?? 'f16';
-    const loader = new LayerLoader(runtime, new Weights(gpt, GPT_IGNORED, options), dtype);
-    const vqLoader = new LayerLoader(runtime, new Weights(vq, VQ_IGNORED, options), dtype);
+    const loader = new GpuLoader(runtime, new Weights(gpt, GPT_IGNORED, options), dtype);
+    const vqLoader = new GpuLoader(runtime, new Weights(vq, VQ_IGNORED, options), dtype);
     try {
       const transformer = await loadTransformer(loader, options.config);
       const condition = await loadCondition(loader, options.config);

@@ -1,19 +1,20 @@
 /** LlamaGen's checkpoint names to our layers. */
 
-import type { LayerLoader } from '../load-layers.ts';
+import type { LayerLoader } from '../layer-loader.ts';
+import type { Block } from '../transformer.ts';
 import type { ConditionWeights } from './condition.ts';
 import type { LlamaGenConfig } from './config.ts';
-import type { Block, Transformer } from './model.ts';
+import type { LlamaGenTransformer } from './model.ts';
 import { rotationTable } from './rotation.ts';
 
 /** Tensors that a GPT checkpoint may hold and inference makes itself. */
 export const GPT_IGNORED: readonly RegExp[] = [/^freqs_cis$/, /^causal_mask$/, /\.kv_cache\./];
 
-export async function loadTransformer(loader: LayerLoader, config: LlamaGenConfig): Promise<Transformer> {
+export async function loadTransformer(loader: LayerLoader, config: LlamaGenConfig): Promise<LlamaGenTransformer> {
   const { width, vocabulary, heads, side, ropeBase, normEpsilon } = config;
   const condition = config.condition.kind === 'class' ? 1 : config.condition.tokens;
   const headDim = width / heads;
-  const tokens = await loader.table('tok_embeddings.weight', vocabulary, width);
+  const tokens = await loader.table({ name: 'tok_embeddings.weight', count: vocabulary, width });
   const blocks: Block[] = [];
   for (let layer = 0; layer < config.layers; layer++) blocks.push(await loadBlock(loader, config, `layers.${layer}`));
   const output = await loader.linear({
@@ -22,8 +23,9 @@ export async function loadTransformer(loader: LayerLoader, config: LlamaGenConfi
     outputs: vocabulary,
     gain: 'norm.weight',
   });
-  const table = rotationTable(condition, side, headDim, ropeBase);
-  const angles = loader.own(loader.runtime.tensor([condition + side * side, headDim / 2, 2], 'f32', 'rotation', table));
+  const angles = loader.constant('rotation', [condition + side * side, headDim / 2, 2], () =>
+    rotationTable(condition, side, headDim, ropeBase),
+  );
   return { tokens, blocks, output, rotation: { angles, pairing: 'adjacent' }, normEpsilon };
 }
 
@@ -51,19 +53,17 @@ async function loadBlock(loader: LayerLoader, config: LlamaGenConfig, at: string
 export async function loadCondition(loader: LayerLoader, config: LlamaGenConfig): Promise<ConditionWeights> {
   const { condition, width } = config;
   if (condition.kind === 'class') {
-    const table = await loader.table('cls_embedding.embedding_table.weight', condition.classes + 1, width);
-    return { kind: 'class', table, classes: condition.classes };
+    const { classes } = condition;
+    const table = await loader.table({ name: 'cls_embedding.embedding_table.weight', count: classes + 1, width });
+    return { kind: 'class', table, classes };
   }
-  const unconditional = await loader.weights.values('cls_embedding.uncond_embedding', [
-    condition.tokens,
-    condition.width,
-  ]);
+  const { tokens } = condition;
   return {
     kind: 'caption',
+    unconditional: await loader.values('cls_embedding.uncond_embedding', [tokens, condition.width]),
     fc1: await loader.linear({ name: 'cls_embedding.cap_proj.fc1.weight', inputs: condition.width, outputs: width }),
     fc2: await loader.linear({ name: 'cls_embedding.cap_proj.fc2.weight', inputs: width, outputs: width }),
-    unconditional,
-    tokens: condition.tokens,
+    tokens,
     width: condition.width,
   };
 }

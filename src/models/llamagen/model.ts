@@ -1,51 +1,23 @@
-/** LlamaGen's transformer. Source: FoundationVision/LlamaGen, autoregressive/models/gpt.py. */
+/** What stands around LlamaGen's transformer: token embedding and output. Source: autoregressive/models/gpt.py. */
 
 import { type EmbeddingTable, embedding, lastRows } from '../../kernels/embedding.ts';
 import { linear } from '../../kernels/linear.ts';
 import type { LinearWeight } from '../../kernels/linear-weight.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { Memory, Rotation } from '../image-model.ts';
+import type { Transformer } from '../transformer.ts';
 
-export interface Block {
-  /** [(H + 2 G) · D, C], the gain of the norm before it folded in; likewise `gateUp`. */
-  readonly qkv: LinearWeight;
-  readonly out: LinearWeight;
-  readonly gateUp: LinearWeight;
-  readonly down: LinearWeight;
-}
-
-export interface Transformer {
+export interface LlamaGenTransformer extends Transformer {
   readonly tokens: EmbeddingTable;
-  readonly blocks: readonly Block[];
+  /** The gain of the last norm folded in. */
   readonly output: LinearWeight;
-  readonly rotation: Rotation;
-  readonly normEpsilon: number;
 }
 
 /** tokens u32 [B] → [rows, C] */
-export function embed(transformer: Transformer, tokens: Tensor, rows: number): Tensor {
+export function embed(transformer: LlamaGenTransformer, tokens: Tensor, rows: number): Tensor {
   return embedding(tokens, transformer.tokens, rows);
 }
 
-/** x [R · T, C] → the last block's output [R · T, C] */
-export function forward(transformer: Transformer, x: Tensor, memory: Memory): Tensor {
-  return transformer.blocks.reduce((h, block, layer) => blockForward(transformer, block, layer, h, memory), x);
-}
-
 /** x [R · T, C] → logits of each row's last token, [R, V] */
-export function logits(transformer: Transformer, x: Tensor, tokens: number): Tensor {
+export function logits(transformer: LlamaGenTransformer, x: Tensor, tokens: number): Tensor {
   return linear(lastRows(x, tokens), transformer.output, { normEpsilon: transformer.normEpsilon });
-}
-
-/** h = x + wo(attention(norm(x)));  h + w2(silu(w1 norm(h)) · w3 norm(h)) */
-export function blockForward(
-  { rotation, normEpsilon }: Transformer,
-  block: Block,
-  layer: number,
-  x: Tensor,
-  memory: Memory,
-): Tensor {
-  const attended = memory.attend(layer, linear(x, block.qkv, { normEpsilon }), rotation);
-  const h = linear(attended, block.out, { residual: x });
-  return linear(linear(h, block.gateUp, { normEpsilon }), block.down, { residual: h });
 }

@@ -1,0 +1,110 @@
+/** From a checkpoint's tensors to layers on the GPU, a slice at a time. */
+
+import { allocateConv, type ConvWeight, TAPS, writeConvBlock } from '../kernels/conv-weight.ts';
+import { allocateTable, type EmbeddingTable, writeRows } from '../kernels/embedding.ts';
+import { allocateLinear, LANES, type LinearWeight, packBlock, writeBlock } from '../kernels/linear-weight.ts';
+import type { Dtype } from '../tensor/dtype.ts';
+import { ShapeError } from '../tensor/errors.ts';
+import type { Runtime } from '../tensor/runtime.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { Weights } from '../tensor/weights.ts';
+import type { ConvSource, LayerLoader, LinearSource, TableSource } from './layer-loader.ts';
+
+/** Least length that a row is divided by: torch.nn.functional.normalize. */
+const LEAST_LENGTH = 1e-12;
+
+/** Owns everything loaded so far, so that a failure or `dispose` gives it all back. */
+export class GpuLoader implements LayerLoader {
+  readonly #owned: { dispose(): void }[] = [];
+
+  constructor(
+    readonly runtime: Runtime,
+    readonly weights: Weights,
+    /** Storage of matrices; vectors stay f32. */
+    readonly dtype: Dtype,
+  ) {}
+
+  async linear(source: LinearSource): Promise<LinearWeight> {
+    const { inputs, outputs, up } = source;
+    const names = [source.name].flat();
+    const [label = ''] = names;
+    const height = outputs / names.length;
+    if (names.length > 1 && height % LANES !== 0)
+      throw new ShapeError(`${label}: expected stacked matrices of whole blocks of ${LANES} outputs, got ${height}`);
+    const gain = source.gain === undefined ? undefined : await this.values(source.gain, [inputs]);
+    const bias = source.bias === undefined ? undefined : await this.vector(source.bias, outputs);
+    const shape = { label, inputs, outputs, paired: up !== undefined, dtype: this.dtype };
+    const weight = this.#own(allocateLinear(this.runtime, bias ? { ...shape, bias } : shape));
+    for (const [index, matrix] of (up === undefined ? names : [...names, up]).entries()) {
+      for await (const { first, values } of this.weights.rows(matrix, [height, inputs], source.shape, LANES)) {
+        for (let row = 0; row * inputs < values.length; row += LANES) {
+          const block = (first + row) / LANES;
+          const packed = packBlock(values.subarray(row * inputs, (row + LANES) * inputs), inputs, gain);
+          writeBlock(weight, up === undefined ? (index * height) / LANES + block : 2 * block + index, packed);
+        }
+      }
+    }
+    return weight;
+  }
+
+  async conv({ name, inputs, outputs }: ConvSource): Promise<ConvWeight> {
+    const bias = await this.vector(`${name}.bias`, outputs);
+    const weight = allocateConv(this.runtime, { label: name, inputs, outputs, dtype: this.dtype, bias });
+    this.#own(weight.matrix);
+    const width = TAPS * inputs;
+    const slices = this.weights.rows(`${name}.weight`, [outputs, width], [outputs, inputs, 3, 3], LANES);
+    for await (const { first, values } of slices) {
+      for (let row = 0; row * width < values.length; row += LANES) {
+        writeConvBlock(weight, (first + row) / LANES, values.subarray(row * width, (row + LANES) * width));
+      }
+    }
+    return weight;
+  }
+
+  async table({ name, count, width, precise, normalised }: TableSource): Promise<EmbeddingTable> {
+    const dtype = precise ? 'f32' : this.dtype;
+    const table = this.#own(allocateTable(this.runtime, { label: name, count, width, dtype }));
+    for await (const { first, values } of this.weights.rows(name, [count, width])) {
+      writeRows(table, first, normalised ? normaliseRows(values, width) : values);
+    }
+    return table;
+  }
+
+  async vector(name: string | readonly string[], width: number): Promise<Tensor> {
+    const names = [name].flat();
+    const values = new Float32Array(width);
+    for (const [index, part] of names.entries()) {
+      const length = width / names.length;
+      values.set(await this.values(part, [length]), index * length);
+    }
+    return this.constant(names.join(' '), [width], () => values);
+  }
+
+  async values(name: string, shape: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
+    return await this.weights.values(name, shape);
+  }
+
+  constant(label: string, shape: readonly number[], values: () => Float32Array<ArrayBuffer>): Tensor {
+    return this.#own(this.runtime.tensor(shape, 'f32', label, values()));
+  }
+
+  dispose(): void {
+    for (const thing of this.#owned) thing.dispose();
+  }
+
+  #own<T extends { dispose(): void }>(thing: T): T {
+    this.#owned.push(thing);
+    return thing;
+  }
+}
+
+/** Each row divided by its length. `rows` [n, width]. */
+export function normaliseRows(rows: Float32Array, width: number): Float32Array<ArrayBuffer> {
+  const out = new Float32Array(rows.length);
+  for (let first = 0; first < rows.length; first += width) {
+    const row = rows.subarray(first, first + width);
+    const length = Math.max(LEAST_LENGTH, Math.hypot(...row));
+    for (const [i, value] of row.entries()) out[first + i] = value / length;
+  }
+  return out;
+}

@@ -1,0 +1,57 @@
+/** How a family asks for its layers, whether they go to a GPU (`GpuLoader`) or are only counted (`SizeLoader`). */
+
+import type { ConvWeight } from '../kernels/conv-weight.ts';
+import type { EmbeddingTable } from '../kernels/embedding.ts';
+import type { LinearWeight } from '../kernels/linear-weight.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+export interface LinearSource {
+  /** Several: matrices of one shape, stacked in this order, such as q, k and v. */
+  readonly name: string | readonly string[];
+  readonly inputs: number;
+  /** Of all matrices together. */
+  readonly outputs: number;
+  /** Name of the norm's gain to fold in. */
+  readonly gain?: string;
+  /** Name of a second matrix of the same shape: `name` is the gate, this the up projection. */
+  readonly up?: string;
+  /** As many as there are names. */
+  readonly bias?: string | readonly string[];
+  /** The checkpoint's own shape of one matrix, where it is not [outputs, inputs] (1 x 1 convolutions). */
+  readonly shape?: readonly number[];
+}
+
+export interface ConvSource {
+  /** Stands before `.weight` [outputs, inputs, 3, 3] and `.bias` [outputs]. */
+  readonly name: string;
+  readonly inputs: number;
+  readonly outputs: number;
+}
+
+export interface TableSource {
+  /** Of a tensor [count, width]. */
+  readonly name: string;
+  readonly count: number;
+  readonly width: number;
+  /** A small table that much depends on is kept in f32. Default: the dtype of matrices. */
+  readonly precise?: boolean;
+  /** Rows are brought to length 1. */
+  readonly normalised?: boolean;
+}
+
+/**
+ * Each method takes tensors by name from the checkpoint; every one must be taken once. All throw FormatError for a tensor
+ * that is missing or of another shape. What they return may be handed on and used in a recording, but not looked into.
+ */
+export interface LayerLoader {
+  linear(source: LinearSource): Promise<LinearWeight>;
+  /** A 3 x 3 convolution. */
+  conv(source: ConvSource): Promise<ConvWeight>;
+  table(source: TableSource): Promise<EmbeddingTable>;
+  /** f32 [width]. Several names: equal parts of one vector. */
+  vector(name: string | readonly string[], width: number): Promise<Tensor>;
+  /** Values that stay on the CPU. */
+  values(name: string, shape: readonly number[]): Promise<Float32Array<ArrayBuffer>>;
+  /** An f32 tensor that no checkpoint holds, such as a table of angles. */
+  constant(label: string, shape: readonly number[], values: () => Float32Array<ArrayBuffer>): Tensor;
+}

@@ -1,0 +1,68 @@
+/** Counts what a family's layers hold, by walking the very functions that load them. No checkpoint and no GPU is needed. */
+
+import { TAPS } from '../kernels/conv-weight.ts';
+import { blockCount, LANES } from '../kernels/linear-weight.ts';
+import { ELEMENT_BYTES } from '../tensor/dtype.ts';
+import { count } from '../tensor/shape.ts';
+import type { ConvSource, LayerLoader, LinearSource, TableSource } from './layer-loader.ts';
+
+/** Layers that a loader's caller may hand on but not look into: here there is nothing behind them. */
+const NOTHING = undefined as never;
+
+export class SizeLoader implements LayerLoader {
+  /** Shape of every tensor taken, by its name in the checkpoint. */
+  readonly shapes = new Map<string, readonly number[]>();
+  /** Bytes on the GPU, padding included. */
+  bytes = 0;
+
+  constructor(readonly dtype: 'f16' | 'f32') {}
+
+  /** Values in the checkpoint. */
+  get parameters(): number {
+    return [...this.shapes.values()].reduce((sum, shape) => sum + count(shape), 0);
+  }
+
+  async linear({ name, inputs, outputs, gain, up, bias, shape }: LinearSource): Promise<never> {
+    const names = [name].flat();
+    const matrices = up === undefined ? names : [...names, up];
+    for (const matrix of matrices) this.shapes.set(matrix, shape ?? [outputs / names.length, inputs]);
+    if (gain !== undefined) this.shapes.set(gain, [inputs]); // folded in: no memory of its own
+    this.bytes += this.#matrix(inputs, outputs) * (up === undefined ? 1 : 2);
+    if (bias !== undefined) await this.vector(bias, outputs);
+    return NOTHING;
+  }
+
+  async conv({ name, inputs, outputs }: ConvSource): Promise<never> {
+    this.shapes.set(`${name}.weight`, [outputs, inputs, 3, 3]);
+    this.bytes += this.#matrix(TAPS * inputs, outputs);
+    return await this.vector(`${name}.bias`, outputs);
+  }
+
+  async table({ name, count: rows, width, precise }: TableSource): Promise<never> {
+    this.shapes.set(name, [rows, width]);
+    this.bytes += rows * width * ELEMENT_BYTES[precise ? 'f32' : this.dtype];
+    return NOTHING;
+  }
+
+  async vector(name: string | readonly string[], width: number): Promise<never> {
+    const names = [name].flat();
+    for (const part of names) this.shapes.set(part, [width / names.length]);
+    this.bytes += 4 * width;
+    return NOTHING;
+  }
+
+  async values(name: string, shape: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
+    this.shapes.set(name, shape);
+    return new Float32Array();
+  }
+
+  constant(_label: string, shape: readonly number[]): never {
+    this.bytes += 4 * count(shape);
+    return NOTHING;
+  }
+
+  /** Bytes of a matrix in whole blocks of outputs. */
+  #matrix(inputs: number, outputs: number): number {
+    return Math.ceil(outputs / LANES) * blockCount(inputs) * ELEMENT_BYTES[this.dtype];
+  }
+}
