@@ -27,6 +27,8 @@ export interface LineProgress {
   /** Lines complete, and in all. */
   readonly line: number;
   readonly lines: number;
+  /** Bytes of keys and values held. */
+  readonly kvBytes: number;
   /** Tokens so far of each image; a read-back, made only when called. */
   readonly tokens: () => Promise<Uint32Array[]>;
 }
@@ -40,7 +42,8 @@ export async function generate<Prompt>(
   model: ImageModel<Prompt>,
   options: GenerateOptions<Prompt>,
 ): Promise<GeneratedImage[]> {
-  const { runtime, grid } = model;
+  const { runtime } = model;
+  const grid = model.grid(options.prompt);
   const { lines, lineLength } = grid;
   const count = lines * lineLength;
   const sampling = resolveSampling(options, model.defaults);
@@ -49,7 +52,7 @@ export async function generate<Prompt>(
 
   using condition = model.condition(options.prompt, sampling.guidanceScale > 1);
   const { rows, images, tokens } = condition;
-  using draw = new Sampler(runtime, images, count, sampling);
+  using draw = new Sampler(runtime, images, { ...grid, ...model.imageTokens }, sampling);
   using store = await KvStore.open(
     runtime,
     { ...model.geometry, ...grid, ...condition, condition: tokens, dtype: model.kvDtype },
@@ -69,7 +72,7 @@ export async function generate<Prompt>(
     if ((i + 2) % lineLength !== 0) continue;
     await runtime.settled();
     options.signal?.throwIfAborted();
-    await options.onLine?.({ line: (i + 2) / lineLength, lines, tokens: () => soFar(i + 2) });
+    await options.onLine?.({ line: (i + 2) / lineLength, lines, kvBytes: store.bytes, tokens: () => soFar(i + 2) });
   }
-  return await toPixels(model, await draw.read(), options.signal);
+  return await toPixels(model, grid, await draw.read(), options.signal);
 }

@@ -1,6 +1,6 @@
 /** How tokens are drawn: validated options, and the state of the draw on the GPU. */
 
-import { type DrawState, sample } from './kernels/sample.ts';
+import { type DrawRange, type DrawState, sample } from './kernels/sample.ts';
 import { OptionError } from './tensor/errors.ts';
 import type { Runtime } from './tensor/runtime.ts';
 import type { Tensor } from './tensor/tensor.ts';
@@ -66,11 +66,11 @@ export class Sampler {
   constructor(
     runtime: Runtime,
     images: number,
-    positions: number,
+    readonly range: DrawRange,
     readonly sampling: Sampling,
   ) {
     const { seed, firstImage } = sampling;
-    this.tokens = runtime.tensor([images, positions], 'u32', 'tokens');
+    this.tokens = runtime.tensor([images, range.lines * range.lineLength], 'u32', 'tokens');
     this.token = runtime.tensor([images], 'u32', 'token');
     this.#state = {
       tokens: this.tokens,
@@ -87,7 +87,7 @@ export class Sampler {
 
   /** Records a draw from logits [R, V]. Returns the weights after filtering, [B, V]. */
   next(logits: Tensor): Tensor {
-    return sample(logits, this.#state, this.sampling);
+    return sample(logits, this.#state, { ...this.sampling, ...this.range });
   }
 
   /** The tokens of each image, N long; those not drawn yet are 0. */

@@ -164,7 +164,7 @@ describe('generate', () => {
     const { KvStore } = await import('../src/cache/kv-store.ts');
     const shape = {
       ...model.geometry,
-      ...model.grid,
+      ...model.grid(),
       condition: 0,
       starts: [0, 0],
       shifts: [0, 0],

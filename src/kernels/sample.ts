@@ -25,7 +25,18 @@ export interface DrawState {
   readonly seed: Tensor;
 }
 
-export interface DrawOptions {
+/** Which ids a draw may give. */
+export interface DrawRange {
+  /** Id of the first logit, and number of logits V. */
+  readonly first: number;
+  readonly count: number;
+  readonly lines: number;
+  readonly lineLength: number;
+  /** Id that the last draw of every line gives, whatever the logits. */
+  readonly lineEnd?: number;
+}
+
+export interface DrawOptions extends DrawRange {
   /** 1 or less: logits [B, V], no unconditional rows. More: logits [2 B, V], conditional rows first. */
   readonly guidanceScale: number;
   /** From draw number `cfgInterval + 2` on (0-based) the conditional logits alone are used; -1: never. */
@@ -45,7 +56,7 @@ export function sample(logits: Tensor, state: DrawState, options: DrawOptions): 
   const [rows, vocabulary] = logits.matrix('sample: logits');
   const [images, positions] = state.tokens.matrix('sample: tokens');
   const guided = options.guidanceScale > 1;
-  logits.expect('sample: logits', [guided ? 2 * images : images, vocabulary]);
+  logits.expect('sample: logits', [guided ? 2 * images : images, options.count]);
   const weights = logits.runtime.result([images, vocabulary], 'f32', 'weights');
   const constants = {
     IMAGES: images,
@@ -59,6 +70,9 @@ export function sample(logits: Tensor, state: DrawState, options: DrawOptions): 
     GREEDY: options.temperature === 0,
     TOP_K: options.topK >= vocabulary ? 0 : options.topK,
     TOP_P: options.topP,
+    FIRST: options.first,
+    LINE: options.lineLength,
+    LINE_END: options.lineEnd ?? -1,
   };
   const { tokens, token, drawn, seed } = state;
   logits.runtime.dispatch(kernel, { logits, weights, tokens, token, drawn, seed }, constants, [images]);
@@ -134,7 +148,7 @@ const TOP_P_SEARCH = `
     }
     threshold = max(threshold, key);`;
 
-function body({ GUIDED, GREEDY, TOP_K, TOP_P }: Constants): string {
+function body({ GUIDED, GREEDY, TOP_K, TOP_P, LINE_END }: Constants): string {
   const filter = `${TOP_K ? TOP_K_SEARCH : ''}${Number(TOP_P) < 1 ? TOP_P_SEARCH : ''}`;
   const draw = `
     var own = 0.0;
@@ -208,8 +222,10 @@ fn sumOf(base: u32, lane: u32, most: f32, threshold: u32, any: bool) -> f32 {
   return sum;
 }
 fn finish(image: u32, position: u32, chosen: u32) {
-  tokens[image * POSITIONS + position] = chosen;
-  token[image] = chosen;
+  var id = FIRST + chosen;
+  ${Number(LINE_END) >= 0 ? 'if ((position + 1) % LINE == 0) { id = u32(LINE_END); }' : ''}
+  tokens[image * POSITIONS + position] = id;
+  token[image] = id;
   drawn[image] = position + 1;
 }
 

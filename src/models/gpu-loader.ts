@@ -4,11 +4,16 @@ import { allocateConv, type ConvWeight, TAPS, writeConvBlock } from '../kernels/
 import { allocateTable, type EmbeddingTable, writeRows } from '../kernels/embedding.ts';
 import { allocateLinear, LANES, type LinearWeight, packBlock, writeBlock } from '../kernels/linear-weight.ts';
 import type { Dtype } from '../tensor/dtype.ts';
-import { ShapeError } from '../tensor/errors.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Weights } from '../tensor/weights.ts';
-import type { ConvSource, LayerLoader, LinearSource, TableSource } from './layer-loader.ts';
+import {
+  type ConvSource,
+  type LayerLoader,
+  type LinearSource,
+  stackedMatrices,
+  type TableSource,
+} from './layer-loader.ts';
 
 /** Least length that a row is divided by: torch.nn.functional.normalize. */
 const LEAST_LENGTH = 1e-12;
@@ -26,22 +31,17 @@ export class GpuLoader implements LayerLoader {
 
   async linear(source: LinearSource): Promise<LinearWeight> {
     const { inputs, outputs, up } = source;
-    const names = [source.name].flat();
-    const [label = ''] = names;
-    const height = outputs / names.length;
-    if (names.length > 1 && height % LANES !== 0)
-      throw new ShapeError(`${label}: expected stacked matrices of whole blocks of ${LANES} outputs, got ${height}`);
     const gain = source.gain === undefined ? undefined : await this.values(source.gain, [inputs]);
     const bias = source.bias === undefined ? undefined : await this.vector(source.bias, outputs);
-    const shape = { label, inputs, outputs, paired: up !== undefined, dtype: this.dtype };
+    const stacked = stackedMatrices(source);
+    const shape = { label: stacked[0]![0], inputs, outputs, paired: up !== undefined, dtype: this.dtype };
     const weight = this.#own(allocateLinear(this.runtime, bias ? { ...shape, bias } : shape));
-    for (const [index, matrix] of (up === undefined ? names : [...names, up]).entries()) {
-      for await (const { first, values } of this.weights.rows(matrix, [height, inputs], source.shape, LANES)) {
-        for (let row = 0; row * inputs < values.length; row += LANES) {
-          const block = (first + row) / LANES;
-          const packed = packBlock(values.subarray(row * inputs, (row + LANES) * inputs), inputs, gain);
-          writeBlock(weight, up === undefined ? (index * height) / LANES + block : 2 * block + index, packed);
-        }
+    const sides = up === undefined ? [stacked] : [stacked, [[up, outputs] as const]];
+    for (const [side, matrices] of sides.entries()) {
+      let block = side;
+      for await (const rows of this.#blocks(matrices, inputs, source.shape)) {
+        writeBlock(weight, block, packBlock(rows, inputs, gain));
+        block += sides.length;
       }
     }
     return weight;
@@ -92,10 +92,36 @@ export class GpuLoader implements LayerLoader {
     for (const thing of this.#owned) thing.dispose();
   }
 
+  /** Rows of matrices one after another, LANES outputs at a time. */
+  async *#blocks(
+    matrices: readonly (readonly [string, number])[],
+    inputs: number,
+    shape?: readonly number[],
+  ): AsyncGenerator<Float32Array> {
+    const size = LANES * inputs;
+    let rest = new Float32Array();
+    for (const [name, outputs] of matrices) {
+      for await (const { values } of this.weights.rows(name, [outputs, inputs], shape, LANES)) {
+        const all = rest.length === 0 ? values : joined(rest, values);
+        let at = 0;
+        for (; at + size <= all.length; at += size) yield all.subarray(at, at + size);
+        rest = all.slice(at);
+      }
+    }
+    if (rest.length > 0) yield rest;
+  }
+
   #own<T extends { dispose(): void }>(thing: T): T {
     this.#owned.push(thing);
     return thing;
   }
+}
+
+function joined(head: Float32Array, tail: Float32Array): Float32Array<ArrayBuffer> {
+  const all = new Float32Array(head.length + tail.length);
+  all.set(head);
+  all.set(tail, head.length);
+  return all;
 }
 
 /** Each row divided by its length. `rows` [n, width]. */

@@ -16,7 +16,10 @@ export type { Rotation };
 /** The image as the model sees it: lines of tokens in raster order. */
 export interface LineGrid {
   readonly lines: number;
+  /** Tokens of a line, its end included. */
   readonly lineLength: number;
+  /** Id of the token that ends every line and is no part of the picture; absent where lines hold the picture alone. */
+  readonly lineEnd?: number;
 }
 
 /** Sizes that a store of keys and values depends on. */
@@ -33,7 +36,7 @@ export interface Memory {
   attend(layer: number, qkv: Tensor, rotation: Rotation): Tensor;
 }
 
-/** What an image is drawn from, on the GPU: class tokens or a caption. */
+/** What an image is drawn from, on the GPU: class tokens, a caption or a prompt. */
 export interface Condition {
   /** Images B, and rows R of every step. */
   readonly images: number;
@@ -54,14 +57,15 @@ export interface Condition {
 export interface ImageModel<Prompt> {
   readonly name: string;
   readonly runtime: Runtime;
-  readonly grid: LineGrid;
   readonly geometry: Geometry;
   /** Storage of keys and values. */
   readonly kvDtype: Dtype;
-  readonly vocabulary: number;
-  readonly width: number;
+  /** Ids that may be drawn: logits are of these alone. An id less the first is the VQ tokenizer's code. */
+  readonly imageTokens: { readonly first: number; readonly count: number };
   /** Pixels of a side of one token. */
   readonly patch: number;
+  /** How the reference makes bytes of pixels. */
+  readonly rounding: 'nearest' | 'down';
   /** Sampling of the reference's own script, for what a caller leaves out. */
   readonly defaults: {
     readonly guidanceScale: number;
@@ -69,14 +73,16 @@ export interface ImageModel<Prompt> {
     readonly temperature: number;
     readonly topP: number;
   };
+  /** The grid of what the prompt asks for. Throws OptionError for a size that the model does not draw. */
+  grid(prompt: Prompt): LineGrid;
   /** Validates a prompt and puts it on the GPU; with guidance the rows double. Throws OptionError. */
   condition(prompt: Prompt, guided: boolean): Condition;
   /** tokens u32 [B] → embeddings [rows, C]. */
   embed(tokens: Tensor, rows: number): Tensor;
   /** x [R · T, C] → logits of the last token of each row, [R, V]. */
   logits(x: Tensor, memory: Memory, tokens: number): Tensor;
-  /** tokens u32 [N] of one image → pixels in about [-1, 1], f32 [height, width, 3]. */
-  decode(tokens: Tensor): Tensor;
+  /** Codes u32 [height · width / patch²] of one image → pixels in about [-1, 1], f32 [height, width, 3]. */
+  decode(codes: Tensor, grid: LineGrid): Tensor;
   dispose(): void;
   [Symbol.dispose](): void;
 }

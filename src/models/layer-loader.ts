@@ -6,8 +6,10 @@ import type { LinearWeight } from '../kernels/linear-weight.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 export interface LinearSource {
-  /** Several: matrices of one shape, stacked in this order, such as q, k and v. */
+  /** Several: matrices stacked in this order, such as q, k and v. */
   readonly name: string | readonly string[];
+  /** Outputs of each of several matrices, where they are not equal parts. */
+  readonly heights?: readonly number[];
   readonly inputs: number;
   /** Of all matrices together. */
   readonly outputs: number;
@@ -37,6 +39,12 @@ export interface TableSource {
   readonly precise?: boolean;
   /** Rows are brought to length 1. */
   readonly normalised?: boolean;
+}
+
+/** Matrices that are stacked into one layer, with their outputs. */
+export function stackedMatrices({ name, heights, outputs }: LinearSource): readonly (readonly [string, number])[] {
+  const names = [name].flat();
+  return names.map((matrix, i) => [matrix, heights?.[i] ?? outputs / names.length]);
 }
 
 /**

@@ -4,7 +4,13 @@ import { TAPS } from '../kernels/conv-weight.ts';
 import { blockCount, LANES } from '../kernels/linear-weight.ts';
 import { ELEMENT_BYTES } from '../tensor/dtype.ts';
 import { count } from '../tensor/shape.ts';
-import type { ConvSource, LayerLoader, LinearSource, TableSource } from './layer-loader.ts';
+import {
+  type ConvSource,
+  type LayerLoader,
+  type LinearSource,
+  stackedMatrices,
+  type TableSource,
+} from './layer-loader.ts';
 
 /** Layers that a loader's caller may hand on but not look into: here there is nothing behind them. */
 const NOTHING = undefined as never;
@@ -22,10 +28,10 @@ export class SizeLoader implements LayerLoader {
     return [...this.shapes.values()].reduce((sum, shape) => sum + count(shape), 0);
   }
 
-  async linear({ name, inputs, outputs, gain, up, bias, shape }: LinearSource): Promise<never> {
-    const names = [name].flat();
-    const matrices = up === undefined ? names : [...names, up];
-    for (const matrix of matrices) this.shapes.set(matrix, shape ?? [outputs / names.length, inputs]);
+  async linear(source: LinearSource): Promise<never> {
+    const { inputs, outputs, gain, up, bias, shape } = source;
+    for (const [name, height] of stackedMatrices(source)) this.shapes.set(name, shape ?? [height, inputs]);
+    if (up !== undefined) this.shapes.set(up, [outputs, inputs]);
     if (gain !== undefined) this.shapes.set(gain, [inputs]); // folded in: no memory of its own
     this.bytes += this.#matrix(inputs, outputs) * (up === undefined ? 1 : 2);
     if (bias !== undefined) await this.vector(bias, outputs);

@@ -23,11 +23,14 @@ async function draw(
   vocabulary: number,
   positions: number,
   options: SamplingOptions,
+  range: { readonly first?: number; readonly lineLength?: number; readonly lineEnd?: number } = {},
 ): Promise<Drawn> {
   const sampling = resolveSampling(options, {});
   const rows = logits.length / vocabulary;
   using input = runtime.tensor([rows, vocabulary], 'f32', 'logits', logits);
-  using sampler = new Sampler(runtime, sampling.guidanceScale > 1 ? rows / 2 : rows, positions, sampling);
+  const { lineLength = positions, ...ids } = range;
+  const drawn = { first: 0, count: vocabulary, lines: positions / lineLength, lineLength, ...ids };
+  using sampler = new Sampler(runtime, sampling.guidanceScale > 1 ? rows / 2 : rows, drawn, sampling);
   using program = await runtime.record('draw', () => sampler.next(input));
   for (let i = 0; i < positions; i++) program.run();
   return { weights: (await program.result.read()) as Float32Array, tokens: await sampler.read() };
@@ -76,6 +79,13 @@ describe('sample', () => {
         [0, 0],
       ],
     );
+  });
+
+  it('counts ids from the first on, and gives the end of every line without a choice', async () => {
+    const logits = Float32Array.of(1, 5, -2, 4);
+    const range = { first: 40, lineLength: 3, lineEnd: 7 };
+    const { tokens } = await draw(await testRuntime(), logits, 4, 6, { temperature: 0 }, range);
+    assert.deepEqual([...tokens[0]!], [41, 41, 7, 41, 41, 7]);
   });
 
   it('mixes conditional and unconditional logits, until the interval ends', async () => {

@@ -26,13 +26,14 @@ export interface LlamaGenOptions extends LoadOptions {
 
 export class LlamaGen implements ImageModel<LlamaGenPrompt> {
   readonly name: string;
-  readonly grid: LineGrid;
   readonly geometry: Geometry;
   readonly kvDtype: Dtype;
-  readonly vocabulary: number;
-  readonly width: number;
+  readonly imageTokens: ImageModel<LlamaGenPrompt>['imageTokens'];
+  readonly rounding = 'nearest';
   readonly patch: number;
   readonly defaults: ImageModel<LlamaGenPrompt>['defaults'];
+
+  readonly #grid: LineGrid;
 
   private constructor(
     readonly runtime: Runtime,
@@ -47,7 +48,7 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
   ) {
     const { config, vqConfig, dtype = 'f16' } = options;
     this.name = options.name;
-    this.grid = { lines: config.side, lineLength: config.side };
+    this.#grid = { lines: config.side, lineLength: config.side };
     this.geometry = {
       layers: config.layers,
       heads: config.heads,
@@ -55,8 +56,7 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
       headDim: config.width / config.heads,
     };
     this.kvDtype = dtype;
-    this.vocabulary = config.vocabulary;
-    this.width = config.width;
+    this.imageTokens = { first: 0, count: config.vocabulary };
     this.patch = 2 ** (vqConfig.multipliers.length - 1);
     this.defaults = config.sampling;
   }
@@ -81,6 +81,10 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
     }
   }
 
+  grid(): LineGrid {
+    return this.#grid;
+  }
+
   condition(prompt: LlamaGenPrompt, guided: boolean): Condition {
     return makeCondition(this.runtime, this.weights.condition, prompt, guided);
   }
@@ -94,8 +98,8 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
     return logits(transformer, forward(transformer, x, memory), tokens);
   }
 
-  decode(tokens: Tensor): Tensor {
-    return decode(this.weights.vq, tokens, this.grid);
+  decode(codes: Tensor, grid: LineGrid): Tensor {
+    return decode(this.weights.vq, codes, grid);
   }
 
   dispose(): void {
