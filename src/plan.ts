@@ -2,10 +2,9 @@
 
 import { storeBytes, storeSlots } from './cache/kv-store.ts';
 import { type CacheOptions, planCache } from './cache/policy.ts';
-import { loadCondition, loadTransformer } from './models/llamagen/load.ts';
-import { modelConfig } from './models/load.ts';
+import { modelPreset } from './models/load.ts';
+import type { Part, WeightDtype } from './models/preset.ts';
 import { SizeLoader } from './models/size-loader.ts';
-import { loadVqDecoder } from './models/vq/load.ts';
 import { OptionError } from './tensor/errors.ts';
 
 export interface PlanOptions {
@@ -14,8 +13,10 @@ export interface PlanOptions {
   /** Whether guidance doubles the rows. Default true. */
   readonly guided?: boolean;
   readonly cache?: CacheOptions;
-  readonly dtype?: 'f16' | 'f32';
-  readonly tokenizer?: string;
+  readonly dtype?: WeightDtype;
+  /** Tokens of the longest prompt, for models that draw from text. Default 64. */
+  readonly promptTokens?: number;
+  readonly vqPreset?: string;
 }
 
 export interface MemoryPlan {
@@ -42,41 +43,42 @@ export interface MemoryPlan {
 
 /** Throws OptionError for an unknown model or options out of range. */
 export async function plan(model: string, options: PlanOptions = {}): Promise<MemoryPlan> {
-  const { batch = 1, guided = true, cache = {}, dtype = 'f16' } = options;
+  const { batch = 1, promptTokens = 64, guided = true, cache = {}, dtype = 'f16' } = options;
   if (!Number.isSafeInteger(batch) || batch < 1)
     throw new OptionError(`batch: expected a whole number from 1, got ${batch}`);
-  const { config, vqConfig } = modelConfig(model, options.tokenizer);
-  const { side, layers, heads, kvHeads, width } = config;
+  if (!Number.isSafeInteger(promptTokens) || promptTokens < 1)
+    throw new OptionError(`promptTokens: expected a whole number from 1, got ${promptTokens}`);
+  const preset = modelPreset(model, options);
+  const { geometry, grid, width, hidden, vocabulary, vq } = preset;
+  const { lines, lineLength } = grid;
   const rows = guided ? 2 * batch : batch;
-  const cachePlan = planCache(cache, side);
-  const condition = config.condition.kind === 'class' ? 1 : config.condition.tokens;
-  const shape = { layers, rows, kvHeads, headDim: width / heads, dtype };
-  const slots = storeSlots(cachePlan, side, condition);
+  const cachePlan = planCache(cache, lines);
+  const condition = preset.conditionTokens(promptTokens);
+  const shape = { ...geometry, rows, dtype };
+  const slots = storeSlots(cachePlan, lineLength, condition);
   const kvBytes = storeBytes(shape, slots);
-  const slotBytes = layers * rows * kvHeads * slots * (cachePlan.scored ? 8 : 4);
+  const slotBytes = geometry.layers * rows * geometry.kvHeads * slots * (cachePlan.scored ? 8 : 4);
   const sizes = new SizeLoader(dtype);
-  await loadTransformer(sizes, config);
-  await loadCondition(sizes, config);
-  await loadVqDecoder(sizes, vqConfig);
-  const weightBytes = sizes.bytes;
+  for (const part of Object.keys(preset.parts) as Part[]) await preset.take(part, sizes);
   const stepBytes =
-    4 * rows * condition * ((heads + 2 * kvHeads) * shape.headDim + 2 * width + config.hidden) +
-    4 * rows * config.vocabulary;
-  const pixels = (side * 2 ** (vqConfig.multipliers.length - 1)) ** 2;
-  const decodeBytes = 3 * 4 * pixels * vqConfig.baseChannels * Math.max(...vqConfig.multipliers.slice(0, 2));
+    4 * rows * condition * ((geometry.heads + 2 * geometry.kvHeads) * geometry.headDim + 2 * width + hidden) +
+    4 * rows * vocabulary;
+  const columns = grid.lineEnd === undefined ? lineLength : lineLength - 1;
+  const pixels = lines * columns * 4 ** (vq.multipliers.length - 1);
+  const decodeBytes = 3 * 4 * pixels * vq.baseChannels * Math.max(...vq.multipliers.slice(0, 2));
   return {
     model,
     rows,
-    lines: side,
-    lineLength: side,
+    lines,
+    lineLength,
     budgetLines: cachePlan.budgetLines,
     parameters: sizes.parameters,
-    weightBytes,
+    weightBytes: sizes.bytes,
     kvBytes,
     visualKvBytes: storeBytes(shape, slots - condition),
     slotBytes,
     stepBytes,
     decodeBytes,
-    totalBytes: weightBytes + kvBytes + slotBytes + Math.max(stepBytes, decodeBytes),
+    totalBytes: sizes.bytes + kvBytes + slotBytes + Math.max(stepBytes, decodeBytes),
   };
 }

@@ -75,7 +75,7 @@ describe('the command line', () => {
       [['generate', '--classes', '1', '--temperature', '-1'], /OptionError: temperature: expected/],
       [['generate', '--classes', '1', '--seed', 'x'], /expected a number, got 'x'/],
       [['generate', '--classes', '1', '--driver', 'cuda'], /OptionError: driver: expected one of/],
-      [['generate', '--classes', '1', '--model', 'llamagen-b-256'], /OptionError: gpt: expected a checkpoint file/],
+      [['generate', '--classes', '1', '--model', 'llamagen-b-256'], /OptionError: checkpoint: expected a file/],
       [
         ['generate', '--classes', '1', '--out', join(folder, 'no/such/folder.png')],
         /OptionError: out: expected a file that can be written/,
@@ -103,7 +103,7 @@ describe('the command line', () => {
       [['inspect', 'package.json'], /FormatError: package\.json: expected a safetensors file or a torch zip/],
       [['inspect', join(folder, 'absent.pt')], /FormatError: .*absent\.pt: expected a readable file, got no such file/],
       [
-        ['generate', '--classes', '1', '--gpt', 'test/golden/llamagen-c2i/model.safetensors', '--out', out],
+        ['generate', '--classes', '1', '--checkpoint', 'test/golden/llamagen-c2i/model.safetensors', '--out', out],
         /FormatError: .*expected \[512, 256\], got \[256, 64\]/,
       ],
     ];

@@ -43,7 +43,7 @@ async function demo({ driver, out, seed }: DemoFlags): Promise<void> {
         }),
       );
     }
-    const { lines } = model.grid();
+    const { lines } = model.grid({ classes });
     await writeWhole(
       out,
       encodePng(contactSheet(runs.map(({ images }, i) => ({ images, keptLines: BUDGETS[i]!, lines })))),

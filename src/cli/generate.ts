@@ -2,7 +2,8 @@ import { extname } from 'node:path';
 import { Command } from 'commander';
 import { planCache } from '../cache/policy.ts';
 import type { GeneratedImage } from '../image.ts';
-import { EMBEDDED_MODEL, loadModel, modelConfig } from '../models/load.ts';
+import { EMBEDDED_MODEL, loadModel, modelPreset } from '../models/load.ts';
+import type { WeightDtype } from '../models/preset.ts';
 import { encodePng } from '../png.ts';
 import { resolveSampling } from '../sampler.ts';
 import type { Driver } from '../tensor/adapter.ts';
@@ -18,10 +19,10 @@ import { expectWritable, writeWhole } from './write.ts';
 interface GenerateFlags extends CacheFlags {
   readonly model: string;
   readonly classes: string;
-  readonly gpt?: string;
+  readonly checkpoint?: string;
   readonly vq?: string;
-  readonly tokenizer?: string;
-  readonly dtype: 'f16' | 'f32';
+  readonly vqPreset?: string;
+  readonly dtype: WeightDtype;
   readonly seed?: number;
   readonly firstImage?: number;
   readonly guidance?: number;
@@ -38,9 +39,9 @@ export function generateCommand(): Command {
     .description('draw images, one for each class, and write them as PNG files')
     .requiredOption('--classes <list>', 'classes by number, or for the emoji model by name, separated by commas')
     .option('--model <name>', 'preset; rasterline plan --all lists them', EMBEDDED_MODEL)
-    .option('--gpt <file>', 'checkpoint of the transformer: path or URL of a .safetensors or .pt file')
+    .option('--checkpoint <file>', 'checkpoint of the transformer: path or URL of a .safetensors or .pt file')
     .option('--vq <file>', 'checkpoint of the VQ tokenizer')
-    .option('--tokenizer <name>', 'vq-ds16 or vq-ds8')
+    .option('--vq-preset <name>', 'vq-ds16 or vq-ds8')
     .option('--dtype <type>', 'storage of weights, keys and values: f16 or f32', 'f16')
     .option('--seed <number>', 'the same seed on the same driver draws the same images (default: 0)', number)
     .option('--first-image <number>', 'identity of the first image, to draw one of a batch alone (default: 0)', number)
@@ -57,7 +58,7 @@ export function generateCommand(): Command {
 Examples:
   $ rasterline generate --classes "pizza,tiger face" --out emoji.png
   $ rasterline generate --classes pizza --policy linear --budget 4 --seed 7
-  $ rasterline generate --model llamagen-xl-384 --gpt c2i_XL_384.pt --vq vq_ds16_c2i.pt --classes 207,360 --budget 6`,
+  $ rasterline generate --model llamagen-xl-384 --checkpoint c2i_XL_384.pt --vq vq_ds16_c2i.pt --classes 207,360 --budget 6`,
     );
   return addCacheOptions(command).action(run);
 }
@@ -82,10 +83,10 @@ async function run(flags: GenerateFlags): Promise<void> {
   });
   const cache = cacheOptions(flags);
   // everything that can be wrong with the options is said before a device is opened or a byte is loaded
-  const { config } = modelConfig(name, flags.tokenizer);
+  const preset = modelPreset(name, defined({ vqPreset: flags.vqPreset }));
   resolveSampling(sampling, {});
-  planCache(cache, config.side);
-  if (config.condition.kind !== 'class')
+  planCache(cache, preset.grid.lines);
+  if (preset.classes === undefined)
     throw new OptionError(
       `model: expected a class-conditional model, got ${name}; text needs caption features, through the library`,
     );
@@ -101,7 +102,7 @@ async function run(flags: GenerateFlags): Promise<void> {
     const bar = progressBar('loading');
     const onProgress = ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }) =>
       bar.update(loadedBytes, totalBytes);
-    const sources = defined({ gpt: flags.gpt, vq: flags.vq, tokenizer: flags.tokenizer });
+    const sources = defined({ checkpoint: flags.checkpoint, vq: flags.vq, vqPreset: flags.vqPreset });
     using model = await loadModel(runtime, name, { ...sources, dtype, onProgress, signal }).finally(() => bar.stop());
     const result = await measuredRun(model, 'drawing', { prompt: { classes }, cache, signal, ...sampling });
     await writeAll(files, result.images);

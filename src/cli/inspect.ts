@@ -1,8 +1,10 @@
 import { Command } from 'commander';
-import { LLAMAGEN_PRESETS } from '../models/llamagen/config.ts';
-import { type Checkpoint, openCheckpoint } from '../tensor/checkpoint.ts';
+import { MODEL_NAMES, modelPreset } from '../models/load.ts';
+import type { Part } from '../models/preset.ts';
+import { SizeLoader } from '../models/size-loader.ts';
+import { type Checkpoint, openCheckpoint, type StoredTensor } from '../tensor/checkpoint.ts';
 import { openSource } from '../tensor/open-source.ts';
-import { count, describeShape } from '../tensor/shape.ts';
+import { count, describeShape, sameShape } from '../tensor/shape.ts';
 import { megabytes, table } from './options.ts';
 
 export function inspectCommand(): Command {
@@ -20,7 +22,7 @@ export function inspectCommand(): Command {
           shape,
           bytes,
         }));
-        const presets = fittingPresets(checkpoint);
+        const presets = await fittingPresets(checkpoint);
         const { format, metadata } = checkpoint;
         if (json) return void console.log(JSON.stringify({ file, format, metadata, presets, tensors }, undefined, 2));
         console.log(
@@ -35,26 +37,25 @@ export function inspectCommand(): Command {
           `\n${format}, ${tensors.length} tensors, ${(values / 1e6).toFixed(2)} M values, ${megabytes(bytes)}`,
         );
         for (const [key, value] of Object.entries(metadata)) console.log(`${key}: ${value}`);
-        console.log(presets.length > 0 ? `fits: ${presets.join(', ')}` : 'fits no preset of a transformer');
+        console.log(presets.length > 0 ? `fits: ${presets.join(', ')}` : 'fits no preset');
       } finally {
         await checkpoint.close();
       }
     });
 }
 
-/** Presets whose table, MLP and condition have the checkpoint's shapes. Resolutions of one size share them. */
-function fittingPresets({ tensors }: Checkpoint): string[] {
-  const shape = (name: string) => describeShape(tensors.get(name)?.shape ?? []);
-  const fits = Object.entries(LLAMAGEN_PRESETS).filter(([, { width, hidden, vocabulary, layers, condition }]) => {
-    const classes = condition.kind === 'class';
-    return (
-      shape('tok_embeddings.weight') === describeShape([vocabulary, width]) &&
-      shape(`layers.${layers - 1}.feed_forward.w1.weight`) === describeShape([hidden, width]) &&
-      !tensors.has(`layers.${layers}.feed_forward.w1.weight`) &&
-      (classes
-        ? shape('cls_embedding.embedding_table.weight') === describeShape([condition.classes + 1, width])
-        : tensors.has('cls_embedding.uncond_embedding'))
-    );
-  });
-  return fits.map(([name]) => name);
+/** Presets of which a part takes all tensors of the checkpoint, and no other. Resolutions of one size share them. */
+async function fittingPresets({ tensors }: Checkpoint): Promise<string[]> {
+  const fitting: string[] = [];
+  for (const name of MODEL_NAMES) {
+    const preset = modelPreset(name);
+    for (const part of Object.keys(preset.parts) as Part[]) {
+      const sizes = new SizeLoader('f16');
+      await preset.take(part, sizes);
+      const needed = [...tensors.values()].filter((tensor) => !preset.ignored(part).some((p) => p.test(tensor.name)));
+      const fits = (tensor: StoredTensor) => sameShape(sizes.shapes.get(tensor.name) ?? [], tensor.shape);
+      if (needed.length === sizes.shapes.size && needed.every(fits)) fitting.push(`${name} (${part})`);
+    }
+  }
+  return fitting;
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import { LLAMAGEN_PRESETS } from '../models/llamagen/config.ts';
+import { MODEL_NAMES } from '../models/load.ts';
+import type { WeightDtype } from '../models/preset.ts';
 import { type MemoryPlan, plan } from '../plan.ts';
 import { addCacheOptions, type CacheFlags, cacheOptions, megabytes, number, table } from './options.ts';
 
@@ -7,7 +8,7 @@ interface PlanFlags extends CacheFlags {
   readonly model: string;
   readonly batch: number;
   readonly guided: boolean;
-  readonly dtype: 'f16' | 'f32';
+  readonly dtype: WeightDtype;
   readonly all?: boolean;
   readonly json?: boolean;
 }
@@ -27,7 +28,7 @@ export function planCommand(): Command {
     );
   return addCacheOptions(command).action(async (flags: PlanFlags) => {
     const { batch, guided, dtype } = flags;
-    const names = flags.all ? Object.keys(LLAMAGEN_PRESETS) : [flags.model];
+    const names = flags.all ? MODEL_NAMES : [flags.model];
     const plans = await Promise.all(
       names.map((name) => plan(name, { batch, guided, dtype, cache: cacheOptions(flags) })),
     );

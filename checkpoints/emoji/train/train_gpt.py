@@ -21,13 +21,12 @@ HIDDEN = -(-(8 * WIDTH // 3) // 256) * 256
 
 
 def rotation_table():
-    """LlamaGen's 2D RoPE: [1 + side², head dim / 2] cos and sin; the class position is all zeros."""
+    """LlamaGen's 2D RoPE: [side², head dim / 2] cos and sin. Condition positions are all zeros."""
     half = WIDTH // HEADS // 2
     f = 10000.0 ** (-torch.arange(0, half, 2).float() / half)
     y, x = torch.meshgrid(torch.arange(SIDE).float(), torch.arange(SIDE).float(), indexing="ij")
     angles = torch.cat([y.flatten()[:, None] * f, x.flatten()[:, None] * f], -1)
-    pad = torch.zeros(1, angles.shape[1])
-    return torch.cat([pad, angles.cos()]), torch.cat([pad, angles.sin()])
+    return angles.cos(), angles.sin()
 
 
 class Norm(nn.Module):
@@ -46,7 +45,7 @@ class Attention(nn.Module):
         self.wqkv = nn.Linear(WIDTH, 3 * WIDTH, bias=False)
         self.wo = nn.Linear(WIDTH, WIDTH, bias=False)
 
-    def forward(self, x, cos, sin):
+    def forward(self, x, cos, sin, mask):
         b, t, _ = x.shape
         q, k, v = self.wqkv(x).view(b, t, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
 
@@ -54,7 +53,7 @@ class Attention(nn.Module):
             even, odd = u[..., 0::2].float(), u[..., 1::2].float()
             return torch.stack([even * cos - odd * sin, odd * cos + even * sin], -1).flatten(-2).type_as(u)
 
-        h = F.scaled_dot_product_attention(rotate(q).to(v.dtype), rotate(k).to(v.dtype), v, is_causal=True)
+        h = F.scaled_dot_product_attention(rotate(q).to(v.dtype), rotate(k).to(v.dtype), v, attn_mask=mask, is_causal=mask is None)
         return self.wo(h.transpose(1, 2).reshape(b, t, -1))
 
 
@@ -73,8 +72,8 @@ class Block(nn.Module):
         super().__init__()
         self.attention, self.feed_forward, self.attention_norm, self.ffn_norm = Attention(), FeedForward(), Norm(), Norm()
 
-    def forward(self, x, cos, sin):
-        x = x + self.attention(self.attention_norm(x), cos, sin)
+    def forward(self, x, cos, sin, mask):
+        x = x + self.attention(self.attention_norm(x), cos, sin, mask)
         return x + self.feed_forward(self.ffn_norm(x))
 
 
@@ -103,11 +102,22 @@ class GPT(nn.Module):
 
     def forward(self, labels, tokens):
         """labels [B], tokens [B, T] -> logits [B, T + 1, codes]; row i predicts token i."""
-        x = torch.cat([self.cls_embedding.embedding_table(labels)[:, None], self.tok_embeddings(tokens)], 1)
-        t = x.shape[1]
+        return self.after(self.cls_embedding.embedding_table(labels)[:, None], tokens)
+
+    def after(self, condition, tokens, mask=None):
+        """condition [B, P, C], tokens [B, T] -> logits [B, T + 1, codes], of the last condition position and the tokens."""
+        x = torch.cat([condition, self.tok_embeddings(tokens)], 1)
+        places, t = condition.shape[1], tokens.shape[1]
+        cos, sin = (F.pad(table[:t], (0, 0, places, 0)) for table in (self.cos, self.sin))
         for block in self.layers:
-            x = block(x, self.cos[:t], self.sin[:t])
-        return self.output(self.norm(x))
+            x = block(x, cos, sin, mask)
+        return self.output(self.norm(x[:, places - 1 :]))
+
+
+def damaged(inputs, tokens, noise):
+    """inputs [B, T] with a part of each row, up to `noise`, replaced by another picture's tokens at the same places."""
+    other = tokens[torch.randint(len(tokens), (len(inputs),)), : inputs.shape[1]]
+    return torch.where(torch.rand(inputs.shape) < noise * torch.rand(len(inputs), 1), other, inputs)
 
 
 if __name__ == "__main__":
@@ -126,7 +136,7 @@ if __name__ == "__main__":
         if len(start[table]) != classes + 1:  # a run over all pictured classes: keep those drawn, and the null class
             start[table] = start[table][[*drawn(packages), -1]]
         model.load_state_dict(start)
-        noise = 0.6
+        noise = 0.35
     print(sum(p.numel() for p in model.parameters()), "parameters", classes, "classes", flush=True)
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() == 1]
@@ -135,15 +145,12 @@ if __name__ == "__main__":
     while clock.progress() < 1:
         for chosen in torch.randperm(len(tokens)).split(batch):
             label = torch.where(torch.rand(len(chosen)) < 0.1, classes, labels[chosen])
-            inputs = tokens[chosen, :-1]
-            other = tokens[torch.randint(len(tokens), (len(chosen),)), :-1]
-            wrong = torch.rand(inputs.shape) < noise * torch.rand(len(chosen), 1)
-            inputs = torch.where(wrong, other, inputs)
+            inputs = damaged(tokens[chosen, :-1], tokens, noise)
             with torch.autocast("cpu", torch.bfloat16):
                 logits = model(label, inputs)
             loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[chosen].flatten())
             for group in optimizer.param_groups:
-                group["lr"] = clock.rate(8e-4 if noise else 1.2e-3, step)
+                group["lr"] = clock.rate(5e-4 if noise else 1.2e-3, step)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -88,7 +88,7 @@ function presets(): Record<string, LlamaGenConfig> {
 export const LLAMAGEN_PRESETS: Readonly<Record<string, LlamaGenConfig>> = presets();
 
 /** Throws OptionError naming the presets there are. */
-export function llamaGenPreset(name: string): LlamaGenConfig {
+export function llamaGenConfig(name: string): LlamaGenConfig {
   const found = Object.hasOwn(LLAMAGEN_PRESETS, name) ? LLAMAGEN_PRESETS[name] : undefined;
   if (found) return found;
   throw new OptionError(`model: expected one of ${Object.keys(LLAMAGEN_PRESETS).join(', ')}, got ${name}`);

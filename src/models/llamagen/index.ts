@@ -4,9 +4,10 @@ import type { Checkpoint } from '../../tensor/checkpoint.ts';
 import type { Dtype } from '../../tensor/dtype.ts';
 import type { Runtime } from '../../tensor/runtime.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type LoadOptions, Weights } from '../../tensor/weights.ts';
+import { Weights } from '../../tensor/weights.ts';
 import { GpuLoader } from '../gpu-loader.ts';
 import type { Condition, Geometry, ImageModel, LineGrid, Memory } from '../image-model.ts';
+import type { ModelOptions } from '../preset.ts';
 import { forward } from '../transformer.ts';
 import { VQ_IGNORED, type VqConfig } from '../vq/config.ts';
 import { decode, type VqDecoder } from '../vq/decoder.ts';
@@ -16,12 +17,10 @@ import type { LlamaGenConfig } from './config.ts';
 import { GPT_IGNORED, loadCondition, loadTransformer } from './load.ts';
 import { embed, type LlamaGenTransformer, logits } from './model.ts';
 
-export interface LlamaGenOptions extends LoadOptions {
+export interface LlamaGenOptions extends ModelOptions {
   readonly name: string;
   readonly config: LlamaGenConfig;
   readonly vqConfig: VqConfig;
-  /** Storage of matrices, keys and values. Default f16. */
-  readonly dtype?: 'f16' | 'f32';
 }
 
 export class LlamaGen implements ImageModel<LlamaGenPrompt> {

@@ -42,7 +42,7 @@ export const VQ_PRESETS: Readonly<Record<string, VqConfig>> = {
 export function vqPreset(name: string): VqConfig {
   const found = Object.hasOwn(VQ_PRESETS, name) ? VQ_PRESETS[name] : undefined;
   if (found) return found;
-  throw new OptionError(`tokenizer: expected one of ${Object.keys(VQ_PRESETS).join(', ')}, got ${name}`);
+  throw new OptionError(`vqPreset: expected one of ${Object.keys(VQ_PRESETS).join(', ')}, got ${name}`);
 }
 
 /** Tensors that a tokenizer may hold and decoding does not need; each may stand behind a family's prefix. */

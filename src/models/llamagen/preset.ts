@@ -1,0 +1,40 @@
+/** LlamaGen's presets as the rest of the library sees them. */
+
+import { assert } from '../../tensor/errors.ts';
+import type { LayerLoader } from '../layer-loader.ts';
+import type { Part, Preset } from '../preset.ts';
+import { VQ_IGNORED, vqPreset } from '../vq/config.ts';
+import { loadVqDecoder } from '../vq/load.ts';
+import { llamaGenConfig } from './config.ts';
+import { LlamaGen } from './index.ts';
+import { GPT_IGNORED, loadCondition, loadTransformer } from './load.ts';
+
+/** Throws OptionError for an unknown name of either. */
+export function llamaGenPreset(name: string, vqName?: string): Preset {
+  const config = llamaGenConfig(name);
+  const isEmbedded = name === 'emoji';
+  const vq = vqPreset(vqName ?? (isEmbedded ? name : 'vq-ds16'));
+  const { condition, side, layers, heads, kvHeads, width, hidden, vocabulary } = config;
+  const packaged = (file: string) => (isEmbedded ? { packaged: `checkpoints/emoji/${file}.safetensors` } : {});
+  return {
+    name,
+    grid: { lines: side, lineLength: side },
+    geometry: { layers, heads, kvHeads, headDim: width / heads },
+    width,
+    hidden,
+    vocabulary,
+    vq,
+    ...(condition.kind === 'class' && { classes: condition.classes }),
+    conditionTokens: () => (condition.kind === 'class' ? 1 : condition.tokens),
+    parts: { checkpoint: packaged('gpt'), vq: packaged('vq') },
+    ignored: (part) => (part === 'vq' ? VQ_IGNORED : GPT_IGNORED),
+    take: async (part: Part, loader: LayerLoader) => {
+      if (part === 'vq') return await loadVqDecoder(loader, vq);
+      return [await loadTransformer(loader, config), await loadCondition(loader, config)];
+    },
+    load: async (runtime, { checkpoint, vq: decoder }, options) => {
+      assert(checkpoint && decoder, `${name}: both checkpoints`);
+      return await LlamaGen.load(runtime, checkpoint, decoder, { ...options, name, config, vqConfig: vq });
+    },
+  };
+}

@@ -1,0 +1,51 @@
+/** What is known of a model by its name alone: enough to plan a run, to recognise a checkpoint, and to load it. */
+
+import type { Checkpoint } from '../tensor/checkpoint.ts';
+import type { Runtime } from '../tensor/runtime.ts';
+import type { LoadOptions } from '../tensor/weights.ts';
+import type { Geometry, ImageModel, LineGrid } from './image-model.ts';
+import type { LayerLoader } from './layer-loader.ts';
+import type { LlamaGenPrompt } from './llamagen/condition.ts';
+import type { TextPrompt } from './prompt.ts';
+import type { VqConfig } from './vq/config.ts';
+
+/** Whatever some family draws from; each refuses what is not its own. */
+export type Prompt = LlamaGenPrompt | TextPrompt;
+
+/** Checkpoints that models are loaded from: the transformer's, the VQ tokenizer's. */
+export type Part = 'checkpoint' | 'vq';
+
+export type Checkpoints = Readonly<Partial<Record<Part, Checkpoint>>>;
+
+/** Storage of matrices; keys and values are f16, or f32 with f32. */
+export type WeightDtype = 'f16' | 'f32';
+
+export interface ModelOptions extends LoadOptions {
+  /** Default f16. */
+  readonly dtype?: WeightDtype;
+}
+
+export interface Preset {
+  readonly name: string;
+  /** Of the image that is drawn when a prompt asks for no other. */
+  readonly grid: LineGrid;
+  readonly geometry: Geometry;
+  readonly width: number;
+  /** Inner width of the MLP. */
+  readonly hidden: number;
+  /** Logits of a token. */
+  readonly vocabulary: number;
+  readonly vq: VqConfig;
+  /** Images are drawn from one of so many classes; absent: from text. */
+  readonly classes?: number;
+  /** Condition tokens of a row whose prompt has so many tokens of its own. */
+  conditionTokens(promptTokens: number): number;
+  /** Checkpoints that it needs, each with the file that the package ships, if it does. */
+  readonly parts: Readonly<Partial<Record<Part, { readonly packaged?: string }>>>;
+  /** Tensors that a part may hold and inference does not need, by name. */
+  ignored(part: Part): readonly RegExp[];
+  /** Takes every tensor of a part. */
+  take(part: Part, loader: LayerLoader): Promise<unknown>;
+  /** Throws FormatError for a checkpoint of another model. The checkpoints stay the caller's. */
+  load(runtime: Runtime, checkpoints: Checkpoints, options: ModelOptions): Promise<ImageModel<Prompt>>;
+}
