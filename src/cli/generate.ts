@@ -2,8 +2,9 @@ import { extname } from 'node:path';
 import { Command } from 'commander';
 import { planCache } from '../cache/policy.ts';
 import type { GeneratedImage } from '../image.ts';
+import type { ClassPrompt } from '../models/llamagen/condition.ts';
 import { EMBEDDED_MODEL, loadModel, modelPreset } from '../models/load.ts';
-import type { WeightDtype } from '../models/preset.ts';
+import type { Preset, WeightDtype } from '../models/preset.ts';
 import { encodePng } from '../png.ts';
 import { resolveSampling } from '../sampler.ts';
 import type { Driver } from '../tensor/adapter.ts';
@@ -18,9 +19,13 @@ import { expectWritable, writeWhole } from './write.ts';
 
 interface GenerateFlags extends CacheFlags {
   readonly model: string;
-  readonly classes: string;
+  readonly classes?: string;
+  readonly prompt?: readonly string[];
   readonly checkpoint?: string;
   readonly vq?: string;
+  readonly textEncoder?: string;
+  readonly tokenizer?: string;
+  readonly tokenizerConfig?: string;
   readonly vqPreset?: string;
   readonly dtype: WeightDtype;
   readonly seed?: number;
@@ -36,11 +41,15 @@ interface GenerateFlags extends CacheFlags {
 
 export function generateCommand(): Command {
   const command = new Command('generate')
-    .description('draw images, one for each class, and write them as PNG files')
-    .requiredOption('--classes <list>', 'classes by number, or for the emoji model by name, separated by commas')
+    .description('draw images, one for each class or prompt, and write them as PNG files')
+    .option('--classes <list>', 'classes by number, or for the emoji model by name, separated by commas')
+    .option('--prompt <text...>', 'what to draw, for models that draw from text: one image for each text')
     .option('--model <name>', 'preset; rasterline plan --all lists them', EMBEDDED_MODEL)
     .option('--checkpoint <file>', 'checkpoint of the transformer: path or URL of a .safetensors or .pt file')
     .option('--vq <file>', 'checkpoint of the VQ tokenizer')
+    .option('--text-encoder <file>', 'checkpoint of the T5 encoder, for LlamaGen from text')
+    .option('--tokenizer <file>', 'tokenizer.json of the model that reads the prompt')
+    .option('--tokenizer-config <file>', 'the tokenizer_config.json beside it, where there is one')
     .option('--vq-preset <name>', 'vq-ds16 or vq-ds8')
     .option('--dtype <type>', 'storage of weights, keys and values: f16 or f32', 'f16')
     .option('--seed <number>', 'the same seed on the same driver draws the same images (default: 0)', number)
@@ -65,13 +74,6 @@ Examples:
 
 async function run(flags: GenerateFlags): Promise<void> {
   const { model: name, driver, dtype, out } = flags;
-  const classes = await classIds(
-    name,
-    flags.classes
-      .split(',')
-      .map((text) => text.trim())
-      .filter(Boolean),
-  );
   const sampling = defined({
     seed: flags.seed,
     firstImage: flags.firstImage,
@@ -86,12 +88,10 @@ async function run(flags: GenerateFlags): Promise<void> {
   const preset = modelPreset(name, defined({ vqPreset: flags.vqPreset }));
   resolveSampling(sampling, {});
   planCache(cache, preset.grid.lines);
-  if (preset.classes === undefined)
-    throw new OptionError(
-      `model: expected a class-conditional model, got ${name}; text needs caption features, through the library`,
-    );
-  const files = classes.map((_, image) =>
-    classes.length === 1 ? out : `${out.slice(0, out.length - extname(out).length)}-${image}${extname(out)}`,
+  const prompt = await promptOf(preset, flags);
+  const count = 'classes' in prompt ? prompt.classes.length : prompt.prompts.length;
+  const files = Array.from({ length: count }, (_, image) =>
+    count === 1 ? out : `${out.slice(0, out.length - extname(out).length)}-${image}${extname(out)}`,
   );
   for (const file of files) await expectWritable(file);
 
@@ -102,9 +102,10 @@ async function run(flags: GenerateFlags): Promise<void> {
     const bar = progressBar('loading');
     const onProgress = ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }) =>
       bar.update(loadedBytes, totalBytes);
-    const sources = defined({ checkpoint: flags.checkpoint, vq: flags.vq, vqPreset: flags.vqPreset });
+    const { checkpoint, vq, textEncoder, tokenizer, tokenizerConfig, vqPreset } = flags;
+    const sources = defined({ checkpoint, vq, textEncoder, tokenizer, tokenizerConfig, vqPreset });
     using model = await loadModel(runtime, name, { ...sources, dtype, onProgress, signal }).finally(() => bar.stop());
-    const result = await measuredRun(model, 'drawing', { prompt: { classes }, cache, signal, ...sampling });
+    const result = await measuredRun(model, 'drawing', { prompt, cache, signal, ...sampling });
     await writeAll(files, result.images);
     for (const file of files) console.log(file);
     process.stderr.write(
@@ -113,6 +114,21 @@ async function run(flags: GenerateFlags): Promise<void> {
   } finally {
     release();
   }
+}
+
+async function promptOf(
+  preset: Preset,
+  { classes, prompt }: GenerateFlags,
+): Promise<ClassPrompt | { readonly prompts: readonly string[] }> {
+  if (preset.classes === undefined) {
+    if (prompt === undefined || classes !== undefined)
+      throw new OptionError(`prompt: expected --prompt <text...> for ${preset.name}, which draws from text`);
+    return { prompts: prompt };
+  }
+  if (classes === undefined || prompt !== undefined)
+    throw new OptionError(`classes: expected --classes <list> for ${preset.name}, which draws classes`);
+  const wanted = classes.split(',').map((text) => text.trim());
+  return { classes: await classIds(preset.name, wanted.filter(Boolean)) };
 }
 
 async function writeAll(files: readonly string[], images: readonly GeneratedImage[]): Promise<void> {

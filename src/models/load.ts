@@ -8,9 +8,13 @@ import type { Runtime } from '../tensor/runtime.ts';
 import type { ImageModel } from './image-model.ts';
 import { LLAMAGEN_PRESETS } from './llamagen/config.ts';
 import { llamaGenPreset } from './llamagen/preset.ts';
-import type { ModelOptions, Part, Preset, Prompt } from './preset.ts';
+import type { ModelOptions, Part, PartFile, Preset, Prompt } from './preset.ts';
+import { loadTokenizer } from './tokenizer.ts';
 
-export interface LoadModelOptions extends ModelOptions, Readonly<Partial<Record<Part, CheckpointSource>>> {
+export interface LoadModelOptions extends Omit<ModelOptions, 'tokenizer'>, Partial<Record<Part, CheckpointSource>> {
+  /** The checkpoint's tokenizer.json, for models that draw from text, and its tokenizer_config.json. */
+  readonly tokenizer?: CheckpointSource;
+  readonly tokenizerConfig?: CheckpointSource;
   /** Of LlamaGen: `vq-ds16` (default) or `vq-ds8`. */
   readonly vqPreset?: string;
 }
@@ -43,18 +47,22 @@ export async function loadModel(
     throw new OptionError(`dtype: expected f16 or f32, got ${String(dtype)}`);
   const opened: Partial<Record<Part, Checkpoint>> = {};
   try {
-    for (const [part, { packaged }] of Object.entries(preset.parts) as [Part, { packaged?: string }][]) {
-      opened[part] = await openCheckpoint(await partSource(preset, part, packaged, options));
+    for (const [part, file] of Object.entries(preset.parts) as [Part, PartFile][]) {
+      const source = await partSource(preset, part, file, options);
+      if (source) opened[part] = await openCheckpoint(source);
     }
-    return await preset.load(runtime, opened, options);
+    const { tokenizer: words, tokenizerConfig: config, ...rest } = options;
+    const tokenizer = words && (await loadTokenizer(words, { ...options, ...(config && { config }) }));
+    return await preset.load(runtime, opened, { ...rest, ...(tokenizer && { tokenizer }) });
   } finally {
     for (const checkpoint of Object.values(opened)) await checkpoint.close();
   }
 }
 
-async function partSource(preset: Preset, part: Part, packaged: string | undefined, options: LoadModelOptions) {
+async function partSource(preset: Preset, part: Part, file: PartFile, options: LoadModelOptions) {
   const source = options[part];
   if (source !== undefined) return await openSource(source, options);
-  if (packaged !== undefined) return await packagedSource(packaged);
+  if (file.packaged !== undefined) return await packagedSource(file.packaged);
+  if (file.optional) return undefined;
   throw new OptionError(`${part}: expected a file for ${preset.name}, got none; give its path or URL`);
 }

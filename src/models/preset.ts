@@ -7,13 +7,14 @@ import type { Geometry, ImageModel, LineGrid } from './image-model.ts';
 import type { LayerLoader } from './layer-loader.ts';
 import type { LlamaGenPrompt } from './llamagen/condition.ts';
 import type { TextPrompt } from './prompt.ts';
+import type { TextTokenizer } from './tokenizer.ts';
 import type { VqConfig } from './vq/config.ts';
 
 /** Whatever some family draws from; each refuses what is not its own. */
 export type Prompt = LlamaGenPrompt | TextPrompt;
 
-/** Checkpoints that models are loaded from: the transformer's, the VQ tokenizer's. */
-export type Part = 'checkpoint' | 'vq';
+/** Checkpoints that models are loaded from: the transformer's, the VQ tokenizer's, the text encoder's. */
+export type Part = 'checkpoint' | 'vq' | 'textEncoder';
 
 export type Checkpoints = Readonly<Partial<Record<Part, Checkpoint>>>;
 
@@ -23,6 +24,16 @@ export type WeightDtype = 'f16' | 'f32';
 export interface ModelOptions extends LoadOptions {
   /** Default f16. */
   readonly dtype?: WeightDtype;
+  /** Reads prompts; without it a text model takes ids or features alone. */
+  readonly tokenizer?: TextTokenizer;
+}
+
+/** A checkpoint that a model is loaded from. */
+export interface PartFile {
+  /** The file that the package ships. */
+  readonly packaged?: string;
+  /** The model draws without it, from ids or features. */
+  readonly optional?: boolean;
 }
 
 export interface Preset {
@@ -40,8 +51,7 @@ export interface Preset {
   readonly classes?: number;
   /** Condition tokens of a row whose prompt has so many tokens of its own. */
   conditionTokens(promptTokens: number): number;
-  /** Checkpoints that it needs, each with the file that the package ships, if it does. */
-  readonly parts: Readonly<Partial<Record<Part, { readonly packaged?: string }>>>;
+  readonly parts: Readonly<Partial<Record<Part, PartFile>>>;
   /** Tensors that a part may hold and inference does not need, by name. */
   ignored(part: Part): readonly RegExp[];
   /** Takes every tensor of a part. */

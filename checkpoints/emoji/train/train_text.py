@@ -1,6 +1,6 @@
 """Teach the trained GPT to draw from names as well. python train_text.py NODE_MODULES OUT MINUTES
 
-Goes on from OUT/gpt.pt. Every other step is conditioned on a text instead of a class: a small T5 encoder and LlamaGen's
+Goes on from OUT/gpt.pt, or from OUT/both.pt where an earlier run left one. Every other step is conditioned on a text instead of a class: a small T5 encoder and LlamaGen's
 caption projection, trained together with the GPT, under the names of flan-t5 and of LlamaGen's text-conditional models.
 """
 
@@ -85,13 +85,23 @@ if __name__ == "__main__":
     tokenizer.save(str(out / "tokenizer.json"))
     count = len(tokens)
     model, text = GPT(count), Text(tokenizer.get_vocab_size())
-    model.load_state_dict(torch.load(out / "gpt.pt"))
+    if (out / "both.pt").exists():
+        both = torch.load(out / "both.pt")
+        model.load_state_dict(both["gpt"])
+        text.load_state_dict(both["text"])
+    else:
+        model.load_state_dict(torch.load(out / "gpt.pt"))
     parameters = [*model.parameters(), *text.parameters()]
     print(sum(p.numel() for p in text.parameters()), "parameters of text,", tokenizer.get_vocab_size(), "pieces", flush=True)
-    optimizer = torch.optim.AdamW(
-        [{"params": list(model.parameters()), "peak": 4e-4}, {"params": list(text.parameters()), "peak": 1.5e-3}],
-        betas=(0.9, 0.95), weight_decay=0.01, fused=True,
-    )  # fmt: skip
+    hidden = [p for p in model.layers.parameters() if p.dim() == 2]
+    rest = [p for p in model.parameters() if p.dim() == 1 or all(p is not q for q in hidden)]
+    optimizers = [
+        torch.optim.Muon([{"params": hidden, "peak": 1.5e-3}], weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(
+            [{"params": rest, "peak": 6e-4}, {"params": list(text.parameters()), "peak": 1.5e-3}],
+            betas=(0.9, 0.95), weight_decay=0.01, fused=True,
+        ),
+    ]  # fmt: skip
     clock, step, totals = Clock(out, minutes), 0, [0.0, 0.0]
     while clock.progress() < 1:
         for chosen in torch.randperm(count).split(16):
@@ -104,12 +114,13 @@ if __name__ == "__main__":
                 else:
                     logits = model(torch.where(dropped, count, chosen), inputs)
             loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[chosen].flatten())
-            for group in optimizer.param_groups:
-                group["lr"] = clock.rate(group["peak"], step, 100)
-            optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
+            for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = clock.rate(group["peak"], step, 100)
+                optimizer.step()
+                optimizer.zero_grad()
             totals[step % 2] += loss.item()
             step += 1
             if step % 50 == 0:
