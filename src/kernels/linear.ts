@@ -4,7 +4,8 @@
  *     y = f(W n(x) + b) + residual        x [R, C]   W [O, C]   b [O]   y [R, O]
  *
  * `n` is the root-mean-square norm when `normEpsilon` is given; its gain is folded into `W` on load, and its scale is one
- * number a row, so it costs no pass of its own. `f` is an activation, or for a paired weight `silu(gate) * up`.
+ * number a row, so it costs no pass of its own. `f` is an activation, or for a paired weight `silu(gate) * up`, or
+ * `activation(gate) * up` where one is given.
  * Sums in f32. A thread owns the same lane of `BLOCKS` blocks and `TILE` rows: it reads its weights once for all rows,
  * neighbouring threads read neighbouring addresses, and there is no barrier unless `SPLIT` threads share one sum.
  */
@@ -100,20 +101,21 @@ function body(constants: Constants): string {
     : GELU_ERF
       ? 'return 0.5 * v * (1.0 + erf(v * 0.7071067811865476));'
       : 'return v;';
+  const gate = GELU_TANH || GELU_ERF ? 'activate' : 'silu';
   const put = (value: string, block: string, row: number) => `{
       let output = ${block} * ${LANES}u + lane;
       let row = row0 + ${row}u;
       if (output < OUTPUTS && row < ROWS) {
         var v = ${value};
         ${BIAS ? 'v += bias[output];' : ''}
-        v = activate(v);
+        ${PAIRED ? '' : 'v = activate(v);'}
         ${RESIDUAL ? 'v += residual[row * OUTPUTS + output];' : ''}
         y[row * OUTPUTS + output] = v;
       }
     }`;
   const store = PAIRED
     ? unroll(BLOCKS! / 2, (b) =>
-        tile((r) => put(`silu(s${2 * b}_${r}) * s${2 * b + 1}_${r}`, `((FIRST_BLOCK + block0) / 2u + ${b}u)`, r)),
+        tile((r) => put(`${gate}(s${2 * b}_${r}) * s${2 * b + 1}_${r}`, `((FIRST_BLOCK + block0) / 2u + ${b}u)`, r)),
       )
     : each((b, r) => put(`s${b}_${r}`, `(FIRST_BLOCK + block0 + ${b}u)`, r));
   const sums = BLOCKS! * TILE!;

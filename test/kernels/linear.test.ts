@@ -104,6 +104,30 @@ describe('linear', () => {
     await fc.assert(fc.asyncProperty(cases, check), { numRuns: 25 });
   });
 
+  it('gates by an activation where one is given, in place of silu', async () => {
+    const runtime = await testRuntime();
+    for (const [rows, outputs] of [
+      [1, 31],
+      [9, 129],
+    ] as const) {
+      const size: Case = { rows, inputs: 44, outputs, dtype: 'f32', seed: rows };
+      const [gate, up] = [matrix(size, 1), matrix(size, 2)];
+      using x = runtime.tensor([rows, 44], 'f32', 'x', randomValues(3, rows * 44));
+      const weight = upload(runtime, [gate, up], size);
+      const y = await compute(runtime, () => linear(x, weight, { activation: 'geluTanh' }));
+      const values = (await x.read()) as Float32Array;
+      const g = linearOracle(values, gate, rows, 44, outputs);
+      const u = linearOracle(values, up, rows, 44, outputs);
+      const gelu = (v: number) => 0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3)));
+      close(
+        y,
+        g.map((v, i) => gelu(v) * u[i]!),
+        { absolute: 1e-4 * Math.sqrt(44), relative: 2e-4 },
+      );
+      weight.dispose();
+    }
+  });
+
   it('adds the residual after the activation', async () => {
     const runtime = await testRuntime();
     const size: Case = { rows: 3, inputs: 12, outputs: 40, dtype: 'f32', seed: 5 };

@@ -1,0 +1,33 @@
+/** Sizes of T5 encoders. Source: the config.json of google/flan-t5-xl. */
+
+export interface T5Config {
+  readonly layers: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly width: number;
+  /** Inner width of the MLP. */
+  readonly hidden: number;
+  /** Rows of the embedding table: the tokenizer's, rounded up. */
+  readonly vocabulary: number;
+  /** Classes of distance between two tokens, both directions together. */
+  readonly buckets: number;
+  /** Distance in tokens from which on all are one class. */
+  readonly maxDistance: number;
+  readonly normEpsilon: number;
+}
+
+/** What LlamaGen's text-conditional models read captions with. */
+export const FLAN_T5_XL: T5Config = {
+  layers: 24,
+  heads: 32,
+  headDim: 64,
+  width: 2048,
+  hidden: 5120,
+  vocabulary: 32128,
+  buckets: 32,
+  maxDistance: 128,
+  normEpsilon: 1e-6,
+};
+
+/** What a checkpoint of the whole T5 holds beside its encoder, and the second name of the embedding table. */
+export const T5_IGNORED: readonly RegExp[] = [/^decoder\./, /^lm_head\.weight$/, /^encoder\.embed_tokens\.weight$/];
