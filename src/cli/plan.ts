@@ -3,6 +3,10 @@ import { MODEL_NAMES } from '../models/load.ts';
 import type { WeightDtype } from '../models/preset.ts';
 import { type MemoryPlan, plan } from '../plan.ts';
 import { addCacheOptions, type CacheFlags, cacheOptions, megabytes, number, table } from './options.ts';
+import { paperTable } from './paper.ts';
+
+const PAPER_NOTE = `paper: the whole process on an A100-class GPU with PyTorch, as arXiv 2512.04857 reports it
+ours: weights, keys and values, slots and activations in f16 with guidance, one prompt of 64 tokens an image`;
 
 interface PlanFlags extends CacheFlags {
   readonly model: string;
@@ -10,6 +14,8 @@ interface PlanFlags extends CacheFlags {
   readonly guided: boolean;
   readonly dtype: WeightDtype;
   readonly all?: boolean;
+  readonly paper?: boolean;
+  readonly promptTokens: number;
   readonly json?: boolean;
 }
 
@@ -20,21 +26,24 @@ export function planCommand(): Command {
     .option('--batch <images>', 'images drawn at once', number, 1)
     .option('--no-guided', 'without guidance, which halves the rows')
     .option('--dtype <type>', 'storage of weights, keys and values: f16 or f32', 'f16')
+    .option('--prompt-tokens <count>', 'tokens of the longest prompt, for models that draw from text', number, 64)
     .option('--all', 'every preset')
+    .option('--paper', "the paper's memory rows beside ours, all six models")
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ rasterline plan --model llamagen-xl-384 --batch 8 --budget 4\n  $ rasterline plan --all',
+      '\nExamples:\n  $ rasterline plan --model llamagen-xl-384 --batch 8 --budget 4\n  $ rasterline plan --all\n  $ rasterline plan --paper',
     );
   return addCacheOptions(command).action(async (flags: PlanFlags) => {
-    const { batch, guided, dtype } = flags;
+    if (flags.paper) return void console.log(`${await paperTable()}\n\n${PAPER_NOTE}`);
+    const { batch, guided, dtype, promptTokens } = flags;
     const names = flags.all ? MODEL_NAMES : [flags.model];
     const plans = await Promise.all(
-      names.map((name) => plan(name, { batch, guided, dtype, cache: cacheOptions(flags) })),
+      names.map((name) => plan(name, { batch, guided, dtype, promptTokens, cache: cacheOptions(flags) })),
     );
     if (flags.json) return void console.log(JSON.stringify(flags.all ? plans : plans[0], undefined, 2));
     const rows = await Promise.all(
-      plans.map(async (one) => describe(one, await plan(one.model, { batch, guided, dtype }))),
+      plans.map(async (one) => describe(one, await plan(one.model, { batch, guided, dtype, promptTokens }))),
     );
     console.log(
       table([
