@@ -52,8 +52,11 @@ async function fittingPresets({ tensors }: Checkpoint): Promise<string[]> {
     for (const part of Object.keys(preset.parts) as Part[]) {
       const sizes = new SizeLoader('f16');
       await preset.take(part, sizes);
-      const needed = [...tensors.values()].filter((tensor) => !preset.ignored(part).some((p) => p.test(tensor.name)));
-      const fits = (tensor: StoredTensor) => sameShape(sizes.shapes.get(tensor.name) ?? [], tensor.shape);
+      const official = (name: string) => preset.officialName?.(name) ?? name;
+      const needed = [...tensors.values()].filter(
+        ({ name }) => !preset.ignored(part).some((pattern) => pattern.test(official(name))),
+      );
+      const fits = ({ name, shape }: StoredTensor) => sameShape(sizes.shapes.get(official(name)) ?? [], shape);
       if (needed.length === sizes.shapes.size && needed.every(fits)) fitting.push(`${name} (${part})`);
     }
   }

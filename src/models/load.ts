@@ -6,6 +6,8 @@ import { OptionError } from '../tensor/errors.ts';
 import { type CheckpointSource, openSource } from '../tensor/open-source.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { ImageModel } from './image-model.ts';
+import { JANUS_PRESETS } from './janus/config.ts';
+import { janusPreset } from './janus/preset.ts';
 import { LLAMAGEN_PRESETS } from './llamagen/config.ts';
 import { llamaGenPreset } from './llamagen/preset.ts';
 import type { ModelOptions, Part, PartFile, Preset, Prompt } from './preset.ts';
@@ -23,11 +25,12 @@ export interface LoadModelOptions extends Omit<ModelOptions, 'tokenizer'>, Parti
 export const EMBEDDED_MODEL = 'emoji';
 
 /** Every model by name. */
-export const MODEL_NAMES: readonly string[] = Object.keys(LLAMAGEN_PRESETS);
+export const MODEL_NAMES: readonly string[] = [...Object.keys(LLAMAGEN_PRESETS), ...Object.keys(JANUS_PRESETS)];
 
 /** What is known of a model without its weights. Throws OptionError for an unknown name. */
 export function modelPreset(name: string, options: { readonly vqPreset?: string } = {}): Preset {
   if (Object.hasOwn(LLAMAGEN_PRESETS, name)) return llamaGenPreset(name, options.vqPreset);
+  if (Object.hasOwn(JANUS_PRESETS, name)) return janusPreset(name);
   throw new OptionError(`model: expected one of ${MODEL_NAMES.join(', ')}, got ${name}`);
 }
 

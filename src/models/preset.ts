@@ -52,8 +52,10 @@ export interface Preset {
   /** Condition tokens of a row whose prompt has so many tokens of its own. */
   conditionTokens(promptTokens: number): number;
   readonly parts: Readonly<Partial<Record<Part, PartFile>>>;
-  /** Tensors that a part may hold and inference does not need, by name. */
+  /** Tensors that a part may hold and inference does not need, by official name. */
   ignored(part: Part): readonly RegExp[];
+  /** The official name of a tensor of another layout that is read too; absent: there is none. */
+  officialName?(name: string): string;
   /** Takes every tensor of a part. */
   take(part: Part, loader: LayerLoader): Promise<unknown>;
   /** Throws FormatError for a checkpoint of another model. The checkpoints stay the caller's. */

@@ -3,9 +3,17 @@
 import { OptionError } from '../tensor/errors.ts';
 
 /** One prompt an image: words, for the model's own tokenizer and template, or the ids that these would give. */
-export type TextPrompt =
+export type TextPrompt = (
   | { readonly prompts: readonly string[] }
-  | { readonly promptTokens: readonly (readonly number[])[] };
+  | { readonly promptTokens: readonly (readonly number[])[] }
+) &
+  ImageSize;
+
+/** In pixels; what is left out is the model's own. Models that draw one size refuse others. */
+export interface ImageSize {
+  readonly width?: number;
+  readonly height?: number;
+}
 
 export interface PromptLimits {
   /** Words to ids, template and special tokens included; absent where the model was loaded without a tokenizer. */

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import type { KvStore } from '../../src/cache/kv-store.ts';
 import type { CacheOptions } from '../../src/cache/policy.ts';
+import type { LlamaGenPrompt } from '../../src/models/llamagen/condition.ts';
 import { close } from '../support/close.ts';
 import { type Golden, openGolden } from '../support/golden.ts';
 import { testRuntime } from '../support/runtime.ts';
-import { type Bare, goldenConfig, greedy, loadBare, type Taps, trace } from '../support/trace.ts';
+import { goldenConfig, greedy, loadBare, type Taps, type TraceOptions, trace } from '../support/trace.ts';
 
 const SIDE = 10;
 
@@ -28,7 +29,7 @@ async function livePositions(store: KvStore, layer: number, rows: number, heads:
 for (const [folder, cache] of Object.entries(SETTINGS)) {
   describe(`LineAR on the GPU, ${folder}`, () => {
     let golden: Golden;
-    let model: Bare;
+    let model: Awaited<ReturnType<typeof loadBare>>;
     let classes: number[];
     const heads = 4;
     const layers = 3;
@@ -42,7 +43,7 @@ for (const [folder, cache] of Object.entries(SETTINGS)) {
       await golden.close();
     });
 
-    const run = (options: CacheOptions, hooks: Partial<Parameters<typeof trace>[1]> = {}) =>
+    const run = (options: CacheOptions, hooks: Partial<TraceOptions<LlamaGenPrompt>> = {}) =>
       trace(model, {
         prompt: { classes },
         guided: true,

@@ -3,7 +3,7 @@ import type { LlamaGenPrompt } from '../../src/models/llamagen/condition.ts';
 import { close } from '../support/close.ts';
 import { type Golden, openGolden } from '../support/golden.ts';
 import { testRuntime } from '../support/runtime.ts';
-import { type Bare, goldenConfig, greedy, guided, loadBare, type Taps, trace } from '../support/trace.ts';
+import { goldenConfig, greedy, guided, loadBare, stack, trace } from '../support/trace.ts';
 
 /** As the fixtures' READMEs state it for f32. */
 const TOLERANCE = { absolute: 2e-4, relative: 1e-4 };
@@ -11,7 +11,7 @@ const GUIDED_TOLERANCE = { absolute: 1e-3, relative: 1e-4 };
 
 interface Fixture {
   readonly golden: Golden;
-  readonly model: Bare;
+  readonly model: Awaited<ReturnType<typeof loadBare>>;
   readonly prompt: LlamaGenPrompt;
   readonly images: number;
 }
@@ -33,18 +33,6 @@ async function open(folder: string): Promise<Fixture> {
     length: masks.slice(image * tokens, (image + 1) * tokens).reduce((sum, bit) => sum + bit, 0),
   }));
   return { golden, model, prompt: { captions }, images };
-}
-
-/** Rows [R, ...] of a value of each step, put together as [R, steps, width]. */
-function stack(entries: readonly Taps[], pick: keyof Taps, rows: readonly number[], ofRows: number): Float32Array {
-  return Float32Array.from(
-    rows.flatMap((row) =>
-      entries.flatMap((entry) => {
-        const width = entry[pick].length / ofRows;
-        return [...entry[pick].subarray(row * width, (row + 1) * width)];
-      }),
-    ),
-  );
 }
 
 for (const folder of ['llamagen-c2i', 'llamagen-c2i-gqa', 'llamagen-t2i']) {

@@ -6,12 +6,12 @@ import { type CacheOptions, planCache } from '../../src/cache/policy.ts';
 import { lastRows } from '../../src/kernels/embedding.ts';
 import { linear } from '../../src/kernels/linear.ts';
 import { GpuLoader } from '../../src/models/gpu-loader.ts';
-import type { Condition, Memory } from '../../src/models/image-model.ts';
+import type { Condition, Geometry, LineGrid, Memory } from '../../src/models/image-model.ts';
 import { type LlamaGenPrompt, makeCondition } from '../../src/models/llamagen/condition.ts';
 import { CLASS_SAMPLING, type LlamaGenConfig } from '../../src/models/llamagen/config.ts';
 import { GPT_IGNORED, loadCondition, loadTransformer } from '../../src/models/llamagen/load.ts';
-import { embed, type LlamaGenTransformer, logits } from '../../src/models/llamagen/model.ts';
-import { blockForward } from '../../src/models/transformer.ts';
+import { embed, logits } from '../../src/models/llamagen/model.ts';
+import { blockForward, type Transformer } from '../../src/models/transformer.ts';
 import type { Checkpoint } from '../../src/tensor/checkpoint.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -42,12 +42,16 @@ export function goldenConfig(folder: string): LlamaGenConfig {
   };
 }
 
-/** A transformer without its VQ decoder. */
-export interface Bare {
+/** A model without its VQ decoder, of any family. */
+export interface Bare<Prompt> {
   readonly runtime: Runtime;
-  readonly config: LlamaGenConfig;
-  readonly transformer: LlamaGenTransformer;
-  condition(prompt: LlamaGenPrompt, guided: boolean): Condition;
+  readonly grid: LineGrid;
+  readonly geometry: Geometry;
+  readonly transformer: Transformer;
+  condition(prompt: Prompt, guided: boolean): Condition;
+  embed(tokens: Tensor, rows: number): Tensor;
+  /** From the last block's output. */
+  logits(x: Tensor, tokens: number): Tensor;
   dispose(): void;
 }
 
@@ -56,16 +60,21 @@ export async function loadBare(
   checkpoint: Checkpoint,
   config: LlamaGenConfig,
   dtype: 'f16' | 'f32' = 'f32',
-): Promise<Bare> {
+): Promise<Bare<LlamaGenPrompt> & { readonly config: LlamaGenConfig }> {
   const loader = new GpuLoader(runtime, new Weights(checkpoint, GPT_IGNORED), dtype);
   const transformer = await loadTransformer(loader, config);
   const weights = await loadCondition(loader, config);
   loader.weights.finish();
+  const { layers, heads, kvHeads, width, side } = config;
   return {
     runtime,
     config,
+    grid: { lines: side, lineLength: side },
+    geometry: { layers, heads, kvHeads, headDim: width / heads },
     transformer,
     condition: (prompt, guided) => makeCondition(runtime, weights, prompt, guided),
+    embed: (tokens, rows) => embed(transformer, tokens, rows),
+    logits: (x, tokens) => logits(transformer, x, tokens),
     dispose: () => loader.dispose(),
   };
 }
@@ -81,8 +90,8 @@ export interface Taps {
   readonly last: Float32Array;
 }
 
-export interface TraceOptions {
-  readonly prompt: LlamaGenPrompt;
+export interface TraceOptions<Prompt> {
+  readonly prompt: Prompt;
   readonly guided: boolean;
   readonly cache?: CacheOptions;
   readonly dtype?: 'f16' | 'f32';
@@ -95,48 +104,33 @@ export interface TraceOptions {
 }
 
 /** One entry a token: the pass whose logits chose it. */
-export async function trace(model: Bare, options: TraceOptions): Promise<Taps[]> {
-  const { runtime, transformer, config } = model;
-  const { side, layers, heads, kvHeads, width } = config;
+export async function trace<Prompt>(model: Bare<Prompt>, options: TraceOptions<Prompt>): Promise<Taps[]> {
+  const { runtime, grid } = model;
   using condition = model.condition(options.prompt, options.guided);
   const { rows, images, tokens, starts, shifts } = condition;
-  const shape = {
-    layers,
-    heads,
-    kvHeads,
-    headDim: width / heads,
-    lines: side,
-    lineLength: side,
-    condition: tokens,
-    starts,
-    shifts,
-    dtype: options.dtype ?? ('f32' as const),
-  };
-  using store = await KvStore.open(runtime, shape, planCache(options.cache ?? {}, side));
+  const dtype = options.dtype ?? 'f32';
+  const shape = { ...model.geometry, ...grid, condition: tokens, starts, shifts, dtype };
+  using store = await KvStore.open(runtime, shape, planCache(options.cache ?? {}, grid.lines));
   using token = runtime.tensor([images], 'u32', 'token');
-  const pass = (x: Tensor, memory: Memory, length: number) => tapped(transformer, x, memory, length);
+  const pass = (x: Tensor, memory: Memory, length: number) => tapped(model, x, memory, length);
   using prefix = await runtime.record('prefix', () => pass(condition.embeddings(), store.prefix, tokens));
-  using step = await runtime.record('step', () => pass(embed(transformer, token, rows), store.line, 1));
+  using step = await runtime.record('step', () => pass(model.embed(token, rows), store.line, 1));
   prefix.run();
   const entries = [await readTaps(prefix.result)];
-  for (let i = 0; i < side * side - 1; i++) {
+  for (let i = 0; i < grid.lines * grid.lineLength - 1; i++) {
     token.write(Uint32Array.from(options.choose(entries[i]!.logits, i)));
     const after = store.place(i);
     step.run();
     await options.afterToken?.(store, i);
     for (const program of after) program.run();
-    if ((i + 1) % side === 0) await options.afterLine?.(store, Math.floor(i / side));
+    if ((i + 1) % grid.lineLength === 0) await options.afterLine?.(store, Math.floor(i / grid.lineLength));
     entries.push(await readTaps(step.result));
   }
   return entries;
 }
 
-function tapped(
-  transformer: LlamaGenTransformer,
-  x: Tensor,
-  memory: Memory,
-  tokens: number,
-): Record<keyof Taps, Tensor> {
+function tapped<Prompt>(model: Bare<Prompt>, x: Tensor, memory: Memory, tokens: number): Record<keyof Taps, Tensor> {
+  const { transformer } = model;
   let attended: Tensor | undefined;
   const tap: Memory = {
     attend: (layer, qkv, rotation) => {
@@ -149,13 +143,13 @@ function tapped(
   for (const [layer, block] of transformer.blocks.entries()) {
     outputs.push(blockForward(transformer, block, layer, outputs.at(-1) ?? x, tap));
   }
-  const last = outputs.at(-1)!;
+  const hidden = outputs.at(-1)!;
   return {
     input: lastRows(x, 1),
     attention: linear(attended!, transformer.blocks[0]!.out),
     first: outputs[0]!,
-    last,
-    logits: logits(transformer, last, tokens),
+    last: hidden,
+    logits: model.logits(hidden, tokens),
   };
 }
 
@@ -172,6 +166,23 @@ export function greedy(logits: Float32Array, images: number, scale: number): num
     const row = guided(logits, image, images, vocabulary, scale);
     return row.indexOf(Math.max(...row));
   });
+}
+
+/** Rows [R, ...] of a value of each step, put together as [R, steps, width]. `ofRows` is R, all rows of a pass. */
+export function stack(
+  entries: readonly Taps[],
+  pick: keyof Taps,
+  rows: readonly number[],
+  ofRows: number,
+): Float32Array {
+  return Float32Array.from(
+    rows.flatMap((row) =>
+      entries.flatMap((entry) => {
+        const width = entry[pick].length / ofRows;
+        return [...entry[pick].subarray(row * width, (row + 1) * width)];
+      }),
+    ),
+  );
 }
 
 /** Guided logits of one image. */

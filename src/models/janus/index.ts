@@ -1,0 +1,131 @@
+/** Janus-Pro as an `ImageModel`. Source: deepseek-ai/Janus, generation_inference.py. */
+
+import type { Checkpoint } from '../../tensor/checkpoint.ts';
+import type { Dtype } from '../../tensor/dtype.ts';
+import { OptionError } from '../../tensor/errors.ts';
+import type { Runtime } from '../../tensor/runtime.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { Weights } from '../../tensor/weights.ts';
+import { GpuLoader } from '../gpu-loader.ts';
+import type { Condition, Geometry, ImageModel, LineGrid, Memory } from '../image-model.ts';
+import type { ModelOptions } from '../preset.ts';
+import { promptIds, type TextPrompt } from '../prompt.ts';
+import { textCondition } from '../text-condition.ts';
+import type { TextTokenizer } from '../tokenizer.ts';
+import { forward } from '../transformer.ts';
+import { decode } from '../vq/decoder.ts';
+import { JANUS_SAMPLING, type JanusConfig } from './config.ts';
+import { loadJanus } from './load.ts';
+import { embed, type JanusLayers, logits } from './model.ts';
+import { JANUS_IGNORED, withOfficialNames } from './names.ts';
+
+/** As the pad token is written in the tokenizer: the bars are full-width. */
+const PAD = '<｜▁pad▁｜>';
+
+export interface JanusOptions extends ModelOptions {
+  readonly name: string;
+  readonly config: JanusConfig;
+}
+
+export class Janus implements ImageModel<TextPrompt> {
+  readonly name: string;
+  readonly geometry: Geometry;
+  readonly kvDtype: Dtype;
+  readonly imageTokens: ImageModel<TextPrompt>['imageTokens'];
+  readonly patch: number;
+  readonly rounding = 'down';
+  readonly defaults = JANUS_SAMPLING;
+  readonly #config: JanusConfig;
+  readonly #tokenizer: TextTokenizer | undefined;
+
+  private constructor(
+    readonly runtime: Runtime,
+    { name, config, dtype = 'f16', tokenizer }: JanusOptions,
+    private readonly layers: JanusLayers,
+    private readonly loader: GpuLoader,
+  ) {
+    const { layers: count, heads, kvHeads, headDim, vq } = config;
+    this.name = name;
+    this.geometry = { layers: count, heads, kvHeads, headDim };
+    this.kvDtype = dtype;
+    this.imageTokens = { first: 0, count: vq.codebook.count };
+    this.patch = 2 ** (vq.multipliers.length - 1);
+    this.#config = config;
+    this.#tokenizer = tokenizer;
+    tokenizer?.id(PAD);
+  }
+
+  /** Loads the one checkpoint, of either layout, a slice at a time. Throws FormatError for one of another model. */
+  static async load(runtime: Runtime, checkpoint: Checkpoint, options: JanusOptions): Promise<Janus> {
+    const weights = new Weights(withOfficialNames(checkpoint), JANUS_IGNORED, options);
+    const loader = new GpuLoader(runtime, weights, options.dtype ?? 'f16');
+    try {
+      const layers = await loadJanus(loader, options.config);
+      weights.finish();
+      await runtime.settled();
+      return new Janus(runtime, options, layers, loader);
+    } catch (error) {
+      loader.dispose();
+      throw error;
+    }
+  }
+
+  grid(prompt: TextPrompt): LineGrid {
+    const { side } = this.#config;
+    const pixels = side * this.patch;
+    const { width = pixels, height = pixels } = prompt;
+    if (width !== pixels || height !== pixels)
+      throw new OptionError(
+        `size: expected ${pixels} x ${pixels}, the one size that ${this.name} draws, got ${width} x ${height}`,
+      );
+    return { lines: side, lineLength: side };
+  }
+
+  /**
+   * The unconditional row is the prompt with every token but the first and last replaced by padding, which is attended to
+   * like any token. Source: generation_inference.py.
+   */
+  condition(prompt: TextPrompt, guided: boolean): Condition {
+    const { vocabulary, mostPromptTokens: mostTokens } = this.#config;
+    const tokenizer = this.#tokenizer;
+    const encode = tokenizer && ((text: string) => tokenizer.encode(janusTemplate(text)));
+    const rows = promptIds(prompt, { encode, vocabulary, mostTokens });
+    if (!guided) return textCondition(this.runtime, this.layers.text, rows.length, rows);
+    const pad = this.#padToken();
+    const unconditional = rows.map((ids) => ids.map((id, i) => (i === 0 || i === ids.length - 1 ? id : pad)));
+    return textCondition(this.runtime, this.layers.text, rows.length, [...rows, ...unconditional]);
+  }
+
+  embed(tokens: Tensor, rows: number): Tensor {
+    return embed(this.layers, tokens, rows);
+  }
+
+  logits(x: Tensor, memory: Memory, tokens: number): Tensor {
+    return logits(this.layers, forward(this.layers.transformer, x, memory), tokens);
+  }
+
+  decode(codes: Tensor, grid: LineGrid): Tensor {
+    return decode(this.layers.vq, codes, grid);
+  }
+
+  dispose(): void {
+    this.loader.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #padToken(): number {
+    const pad = this.#tokenizer?.id(PAD) ?? this.#config.padToken;
+    if (pad !== undefined) return pad;
+    throw new OptionError(
+      `guidanceScale: expected at most 1 without a tokenizer, which tells the pad token; load ${this.name} with its tokenizer.json`,
+    );
+  }
+}
+
+/** Source: janus/utils/conversation.py, the template `deepseek` without a system prompt; the tokenizer puts its begin token in front. */
+export function janusTemplate(prompt: string): string {
+  return `<|User|>: ${prompt.trim()}\n\n<|Assistant|>:<begin_of_image>`;
+}
