@@ -39,7 +39,7 @@ export class GpuLoader implements LayerLoader {
     const sides = up === undefined ? [stacked] : [stacked, [[up, outputs] as const]];
     for (const [side, matrices] of sides.entries()) {
       let block = side;
-      for await (const rows of this.#blocks(matrices, inputs, source.shape)) {
+      for await (const rows of this.#blocks(matrices, source)) {
         writeBlock(weight, block, packBlock(rows, inputs, gain));
         block += sides.length;
       }
@@ -52,7 +52,10 @@ export class GpuLoader implements LayerLoader {
     const weight = allocateConv(this.runtime, { label: name, inputs, outputs, dtype: this.dtype, bias });
     this.#own(weight.matrix);
     const width = TAPS * inputs;
-    const slices = this.weights.rows(`${name}.weight`, [outputs, width], [outputs, inputs, 3, 3], LANES);
+    const slices = this.weights.rows(`${name}.weight`, [outputs, width], {
+      shape: [outputs, inputs, 3, 3],
+      step: LANES,
+    });
     for await (const { first, values } of slices) {
       for (let row = 0; row * width < values.length; row += LANES) {
         writeConvBlock(weight, (first + row) / LANES, values.subarray(row * width, (row + LANES) * width));
@@ -80,6 +83,10 @@ export class GpuLoader implements LayerLoader {
     return this.constant(names.join(' '), [width], () => values);
   }
 
+  shape(name: string): readonly number[] | undefined {
+    return this.weights.checkpoint.tensors.get(name)?.shape;
+  }
+
   async values(name: string, shape: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
     return await this.weights.values(name, shape);
   }
@@ -95,13 +102,13 @@ export class GpuLoader implements LayerLoader {
   /** Rows of matrices one after another, LANES outputs at a time. */
   async *#blocks(
     matrices: readonly (readonly [string, number])[],
-    inputs: number,
-    shape?: readonly number[],
+    { inputs, outputs, shape, rows }: LinearSource,
   ): AsyncGenerator<Float32Array> {
+    const range = rows && { from: rows.first, to: rows.first + outputs };
     const size = LANES * inputs;
     let rest = new Float32Array();
-    for (const [name, outputs] of matrices) {
-      for await (const { values } of this.weights.rows(name, [outputs, inputs], shape, LANES)) {
+    for (const [name, height] of matrices) {
+      for await (const { values } of this.weights.rows(name, [height, inputs], { shape, step: LANES, ...range })) {
         const all = rest.length === 0 ? values : joined(rest, values);
         let at = 0;
         for (; at + size <= all.length; at += size) yield all.subarray(at, at + size);

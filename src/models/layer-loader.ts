@@ -21,6 +21,8 @@ export interface LinearSource {
   readonly bias?: string | readonly string[];
   /** The checkpoint's own shape of one matrix, where it is not [outputs, inputs] (1 x 1 convolutions). */
   readonly shape?: readonly number[];
+  /** The layer is rows [first, first + outputs) of one matrix of `height` rows; the others are not needed. */
+  readonly rows?: { readonly first: number; readonly height: number };
 }
 
 export interface ConvSource {
@@ -41,10 +43,11 @@ export interface TableSource {
   readonly normalised?: boolean;
 }
 
-/** Matrices that are stacked into one layer, with their outputs. */
-export function stackedMatrices({ name, heights, outputs }: LinearSource): readonly (readonly [string, number])[] {
+/** Matrices that are stacked into one layer, each with its height in the checkpoint. */
+export function stackedMatrices(source: LinearSource): readonly (readonly [string, number])[] {
+  const { name, heights, outputs, rows } = source;
   const names = [name].flat();
-  return names.map((matrix, i) => [matrix, heights?.[i] ?? outputs / names.length]);
+  return names.map((matrix, i) => [matrix, rows?.height ?? heights?.[i] ?? outputs / names.length]);
 }
 
 /**
@@ -58,6 +61,8 @@ export interface LayerLoader {
   table(source: TableSource): Promise<EmbeddingTable>;
   /** f32 [width]. Several names: equal parts of one vector. */
   vector(name: string | readonly string[], width: number): Promise<Tensor>;
+  /** The shape of a tensor of the checkpoint, where layouts differ; undefined where there is none, or nothing is loaded. */
+  shape(name: string): readonly number[] | undefined;
   /** Values that stay on the CPU. */
   values(name: string, shape: readonly number[]): Promise<Float32Array<ArrayBuffer>>;
   /** An f32 tensor that no checkpoint holds, such as a table of angles. */

@@ -1,5 +1,6 @@
 /** A transformer under Llama's names, which Janus-Pro and Lumina-mGPT share. Source: transformers, modeling_llama.py. */
 
+import type { HeadNorm } from '../kernels/head-norm.ts';
 import type { LayerLoader } from './layer-loader.ts';
 import type { Block, Transformer } from './transformer.ts';
 
@@ -13,6 +14,8 @@ export interface LlamaConfig {
   readonly hidden: number;
   readonly ropeBase: number;
   readonly normEpsilon: number;
+  /** Added to the variance in the norm of queries and keys; absent: there is none. */
+  readonly headNormEpsilon?: number;
   /** Positions that the table of angles holds: prompt and image. */
   readonly positions: number;
 }
@@ -39,6 +42,9 @@ async function loadBlock(loader: LayerLoader, config: LlamaConfig, at: string): 
       outputs: (heads + 2 * kvHeads) * headDim,
       gain: `${at}.input_layernorm.weight`,
     }),
+    ...(config.headNormEpsilon !== undefined && {
+      headNorm: await loadHeadNorm(loader, config, `${at}.self_attn`, config.headNormEpsilon),
+    }),
     out: await loader.linear({ name: projection('o'), inputs: heads * headDim, outputs: width }),
     gateUp: await loader.linear({
       name: `${at}.mlp.gate_proj.weight`,
@@ -49,6 +55,37 @@ async function loadBlock(loader: LayerLoader, config: LlamaConfig, at: string): 
     }),
     down: await loader.linear({ name: `${at}.mlp.down_proj.weight`, inputs: hidden, outputs: width }),
   };
+}
+
+/**
+ * Checkpoints hold a row of gains for several heads, one after another, or a row for each: `model_parallel_size` rows in
+ * the original, the number of heads in the conversion. Throws FormatError unless the rows divide the heads.
+ */
+async function loadHeadNorm(
+  loader: LayerLoader,
+  { heads, kvHeads, headDim }: LlamaConfig,
+  at: string,
+  epsilon: number,
+): Promise<HeadNorm> {
+  const expanded = async (kind: 'weight' | 'bias') => {
+    const parts: Float32Array[] = [];
+    for (const [name, count] of [
+      [`${at}.q_norm.${kind}`, heads],
+      [`${at}.k_norm.${kind}`, kvHeads],
+    ] as const) {
+      const [rows = 1] = loader.shape(name) ?? [];
+      const values = await loader.values(name, [count % rows === 0 ? rows : count, headDim]);
+      const share = count / rows;
+      for (let head = 0; head < count; head++) {
+        const row = Math.floor(head / share) * headDim;
+        parts.push(values.subarray(row, row + headDim));
+      }
+    }
+    const all = new Float32Array((heads + kvHeads) * headDim);
+    for (const [head, part] of parts.entries()) all.set(part, head * headDim);
+    return loader.constant(`${at} norm ${kind}`, [heads + kvHeads, headDim], () => all);
+  };
+  return { gain: await expanded('weight'), bias: await expanded('bias'), epsilon };
 }
 
 /**

@@ -10,6 +10,8 @@ import { JANUS_PRESETS } from './janus/config.ts';
 import { janusPreset } from './janus/preset.ts';
 import { LLAMAGEN_PRESETS } from './llamagen/config.ts';
 import { llamaGenPreset } from './llamagen/preset.ts';
+import { LUMINA_PRESETS } from './lumina/config.ts';
+import { luminaPreset } from './lumina/preset.ts';
 import type { ModelOptions, Part, PartFile, Preset, Prompt } from './preset.ts';
 import { loadTokenizer } from './tokenizer.ts';
 
@@ -25,12 +27,15 @@ export interface LoadModelOptions extends Omit<ModelOptions, 'tokenizer'>, Parti
 export const EMBEDDED_MODEL = 'emoji';
 
 /** Every model by name. */
-export const MODEL_NAMES: readonly string[] = [...Object.keys(LLAMAGEN_PRESETS), ...Object.keys(JANUS_PRESETS)];
+export const MODEL_NAMES: readonly string[] = [LLAMAGEN_PRESETS, JANUS_PRESETS, LUMINA_PRESETS].flatMap((presets) =>
+  Object.keys(presets),
+);
 
 /** What is known of a model without its weights. Throws OptionError for an unknown name. */
 export function modelPreset(name: string, options: { readonly vqPreset?: string } = {}): Preset {
   if (Object.hasOwn(LLAMAGEN_PRESETS, name)) return llamaGenPreset(name, options.vqPreset);
   if (Object.hasOwn(JANUS_PRESETS, name)) return janusPreset(name);
+  if (Object.hasOwn(LUMINA_PRESETS, name)) return luminaPreset(name);
   throw new OptionError(`model: expected one of ${MODEL_NAMES.join(', ')}, got ${name}`);
 }
 

@@ -57,6 +57,8 @@ export class SizeLoader implements LayerLoader {
     return NOTHING;
   }
 
+  shape(): undefined {}
+
   async values(name: string, shape: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
     this.shapes.set(name, shape);
     return new Float32Array();

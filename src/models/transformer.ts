@@ -4,6 +4,7 @@
  * Sources: LlamaGen, autoregressive/models/gpt.py; transformers, modeling_llama.py; Lumina-mGPT, modeling_chameleon.py.
  */
 
+import { type HeadNorm, headNorm } from '../kernels/head-norm.ts';
 import { linear } from '../kernels/linear.ts';
 import type { LinearWeight } from '../kernels/linear-weight.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -12,6 +13,8 @@ import type { Memory, Rotation } from './image-model.ts';
 export interface Block {
   /** [(H + 2 G) · D, C], the gain of the norm before it folded in; likewise `gateUp`. */
   readonly qkv: LinearWeight;
+  /** Of queries and keys, before they are turned; absent in most families. */
+  readonly headNorm?: HeadNorm;
   readonly out: LinearWeight;
   readonly gateUp: LinearWeight;
   readonly down: LinearWeight;
@@ -36,7 +39,8 @@ export function blockForward(
   x: Tensor,
   memory: Memory,
 ): Tensor {
-  const attended = memory.attend(layer, linear(x, block.qkv, { normEpsilon }), rotation);
+  const qkv = linear(x, block.qkv, { normEpsilon });
+  const attended = memory.attend(layer, block.headNorm ? headNorm(qkv, block.headNorm) : qkv, rotation);
   const h = linear(attended, block.out, { residual: x });
   return linear(linear(h, block.gateUp, { normEpsilon }), block.down, { residual: h });
 }

@@ -20,6 +20,16 @@ export interface LoadProgress {
   readonly tensor: string;
 }
 
+export interface RowsOptions {
+  /** The tensor's own shape where it is no matrix. */
+  readonly shape?: Shape | undefined;
+  /** Each slice but the last is a multiple of so many rows. */
+  readonly step?: number;
+  /** Only rows [from, to). Default: all. */
+  readonly from?: number;
+  readonly to?: number;
+}
+
 export class Weights {
   readonly #left: Set<string>;
   readonly #totalBytes: number;
@@ -59,28 +69,24 @@ export class Weights {
 
   /** All values of a tensor, for vectors and other small things. */
   async values(name: string, shape: Shape): Promise<Float32Array<ArrayBuffer>> {
-    const parts = this.rows(name, [1, count(shape)], shape);
+    const parts = this.rows(name, [1, count(shape)], { shape });
     for await (const { values } of parts) return values;
     return new Float32Array();
   }
 
-  /**
-   * The rows of a matrix, a slice at a time, each a multiple of `step` rows but for the last. `shape` is the tensor's own
-   * where it is no matrix.
-   */
+  /** The rows of a matrix, a slice at a time. */
   async *rows(
     name: string,
     matrix: readonly [number, number],
-    shape: Shape = matrix,
-    step = 1,
+    { shape = matrix, step = 1, from = 0, to = matrix[0] }: RowsOptions = {},
   ): AsyncGenerator<{ readonly first: number; readonly values: Float32Array<ArrayBuffer> }> {
     const tensor = this.take(name, shape);
     const [rows, width] = matrix;
     const rowBytes = tensor.bytes / rows;
     const most = Math.max(1, Math.floor(SLICE_BYTES / rowBytes / step)) * step;
-    for (let first = 0; first < rows; first += most) {
+    for (let first = from; first < to; first += most) {
       this.options.signal?.throwIfAborted();
-      const count = Math.min(most, rows - first);
+      const count = Math.min(most, to - first);
       const bytes = await tensor.read(first * rowBytes, count * rowBytes);
       const values = widen(bytes, tensor.dtype, `${this.checkpoint.name}: ${name}`);
       if (values.length !== count * width)

@@ -16,6 +16,8 @@ export interface VqConfig {
   readonly multipliers: readonly number[];
   /** Residual blocks of a level of the encoder; the decoder has one more. */
   readonly residualBlocks: number;
+  /** Whose names the tensors have, and whether attention stands in the coarsest level: LlamaGen's, or Chameleon's VQGAN. */
+  readonly layout?: 'llamagen' | 'chameleon';
 }
 
 const LLAMAGEN = {
@@ -29,6 +31,14 @@ const LLAMAGEN = {
 export const VQ_PRESETS: Readonly<Record<string, VqConfig>> = {
   'vq-ds16': { ...LLAMAGEN, multipliers: [1, 1, 2, 2, 4] },
   'vq-ds8': { ...LLAMAGEN, multipliers: [1, 2, 2, 4] },
+  'vqgan-chameleon': {
+    codebook: { count: 8192, width: 256, normalised: false },
+    zChannels: 256,
+    baseChannels: 128,
+    multipliers: [1, 1, 2, 2, 4],
+    residualBlocks: 2,
+    layout: 'chameleon',
+  },
   emoji: {
     codebook: { count: 512, width: 8, normalised: true },
     zChannels: 64,

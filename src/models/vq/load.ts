@@ -1,4 +1,4 @@
-/** LlamaGen's names of the VQ tokenizer to our layers. */
+/** The names of a VQ tokenizer, LlamaGen's or Chameleon's, to our layers. */
 
 import type { GroupNorm } from '../../kernels/group-norm.ts';
 import type { LinearWeight } from '../../kernels/linear-weight.ts';
@@ -10,30 +10,50 @@ import type { AttentionBlock, Level, ResnetBlock, VqDecoder } from './decoder.ts
 const GROUPS = 32;
 const EPSILON = 1e-6;
 
+/** What the two layouts call the same things; Chameleon counts its levels from the finest. */
+const NAMES = {
+  llamagen: {
+    mid: ['mid.0', 'mid.1', 'mid.2'],
+    level: (level: number) => `conv_blocks.${level}`,
+    block: 'res',
+    levelAttention: true,
+  },
+  chameleon: {
+    mid: ['mid.block_1', 'mid.attn_1', 'mid.block_2'],
+    level: (level: number, levels: number) => `up.${levels - 1 - level}`,
+    block: 'block',
+    levelAttention: false,
+  },
+} as const;
+
 /** `prefix`, with its dot, stands before every name. Throws FormatError for a missing or mis-shaped tensor. */
 export async function loadVqDecoder(loader: LayerLoader, config: VqConfig, prefix = ''): Promise<VqDecoder> {
-  const { codebook, zChannels, baseChannels, multipliers, residualBlocks } = config;
+  const { codebook, zChannels, baseChannels, multipliers, residualBlocks, layout = 'llamagen' } = config;
   const widths = multipliers.map((multiplier) => multiplier * baseChannels).reverse();
   const coarsest = widths[0]!; // a config has at least one level
   const at = `${prefix}decoder`;
+  const names = NAMES[layout];
   // in f32: it is small, and all of the image comes out of it
   const table = await loader.table({ name: `${prefix}quantize.embedding.weight`, ...codebook, precise: true });
   const postQuant = await loadPointwise(loader, `${prefix}post_quant_conv`, codebook.width, zChannels);
   const convIn = await loader.conv({ name: `${at}.conv_in`, inputs: zChannels, outputs: coarsest });
   const mid = [
-    await loadResnetBlock(loader, `${at}.mid.0`, coarsest, coarsest),
-    await loadAttentionBlock(loader, `${at}.mid.1`, coarsest),
-    await loadResnetBlock(loader, `${at}.mid.2`, coarsest, coarsest),
+    await loadResnetBlock(loader, `${at}.${names.mid[0]}`, coarsest, coarsest),
+    await loadAttentionBlock(loader, `${at}.${names.mid[1]}`, coarsest),
+    await loadResnetBlock(loader, `${at}.${names.mid[2]}`, coarsest, coarsest),
   ] as const;
   const levels: Level[] = [];
   for (const [level, outputs] of widths.entries()) {
-    const place = `${at}.conv_blocks.${level}`;
+    const place = `${at}.${names.level(level, widths.length)}`;
     const blocks: Level['blocks'][number][] = [];
     for (let block = 0; block <= residualBlocks; block++) {
       const inputs = block === 0 ? (widths[level - 1] ?? coarsest) : outputs;
       blocks.push({
-        resnet: await loadResnetBlock(loader, `${place}.res.${block}`, inputs, outputs),
-        attention: level === 0 ? await loadAttentionBlock(loader, `${place}.attn.${block}`, outputs) : undefined,
+        resnet: await loadResnetBlock(loader, `${place}.${names.block}.${block}`, inputs, outputs),
+        attention:
+          names.levelAttention && level === 0
+            ? await loadAttentionBlock(loader, `${place}.attn.${block}`, outputs)
+            : undefined,
       });
     }
     const isFinest = level === widths.length - 1;

@@ -1,0 +1,48 @@
+/** The golden Chameleon model: a tiny random one, its VQGAN in the same file behind a prefix. */
+
+import { readFileSync } from 'node:fs';
+import { type LuminaConfig, luminaPositions } from '../../src/models/lumina/config.ts';
+import type { Checkpoint } from '../../src/tensor/checkpoint.ts';
+
+/** The configuration of a golden folder. */
+export function luminaConfig(folder = 'chameleon'): LuminaConfig {
+  const { model, ids, grid, vq } = JSON.parse(readFileSync(`test/golden/${folder}/config.json`, 'utf8'));
+  const grids = grid / 2;
+  return {
+    layers: model.num_hidden_layers,
+    heads: model.num_attention_heads,
+    kvHeads: model.num_key_value_heads,
+    headDim: model.head_dim,
+    width: model.hidden_size,
+    hidden: model.intermediate_size,
+    ropeBase: model.rope_theta,
+    normEpsilon: model.rms_norm_eps,
+    headNormEpsilon: model.qk_norm_eps,
+    vocabulary: model.vocab_size,
+    grids,
+    tokens: { imageStart: ids.image_start, size: ids.size_base, newline: ids.newline, firstCode: ids.image_base },
+    vq: {
+      codebook: { count: vq.n_embed, width: vq.embed_dim, normalised: vq.codebook_l2_norm },
+      zChannels: vq.z_channels,
+      baseChannels: vq.ch,
+      multipliers: vq.ch_mult,
+      residualBlocks: vq.num_res_blocks,
+      layout: 'chameleon',
+    },
+    mostPromptTokens: 32,
+    positions: luminaPositions(grids, 32),
+  };
+}
+
+/** The transformer's tensors, and those of the VQGAN under Chameleon's own names. */
+export function splitCheckpoint(both: Checkpoint): { readonly transformer: Checkpoint; readonly vqgan: Checkpoint } {
+  const isVq = (name: string) => name.startsWith('vqgan.');
+  const entries = [...both.tensors];
+  return {
+    transformer: { ...both, tensors: new Map(entries.filter(([name]) => !isVq(name))) },
+    vqgan: {
+      ...both,
+      tensors: new Map(entries.filter(([name]) => isVq(name)).map(([name, tensor]) => [name.slice(6), tensor])),
+    },
+  };
+}
