@@ -10,6 +10,7 @@ export { LlamaGen } from './models/llamagen/index.ts';
 export { EMBEDDED_MODEL, type LoadModelOptions, loadModel, MODEL_NAMES, modelPreset } from './models/load.ts';
 export type { Preset, Prompt } from './models/preset.ts';
 export type { TextPrompt } from './models/prompt.ts';
+export { loadTokenizer, type TextTokenizer, type TokenizerOptions } from './models/tokenizer.ts';
 export { VQ_PRESETS, type VqConfig } from './models/vq/config.ts';
 export { type MemoryPlan, type PlanOptions, plan } from './plan.ts';
 export { encodePng } from './png.ts';

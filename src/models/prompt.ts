@@ -15,6 +15,15 @@ export interface ImageSize {
   readonly height?: number;
 }
 
+/** Throws OptionError for a size other than the one square that a model draws. */
+export function expectSize(model: string, prompt: object, pixels: number): void {
+  const { width = pixels, height = pixels }: ImageSize = prompt;
+  if (width !== pixels || height !== pixels)
+    throw new OptionError(
+      `size: expected ${pixels} x ${pixels}, the one size that ${model} draws, got ${width} x ${height}`,
+    );
+}
+
 export interface PromptLimits {
   /** Words to ids, template and special tokens included; absent where the model was loaded without a tokenizer. */
   readonly encode: ((prompt: string) => readonly number[]) | undefined;

@@ -9,7 +9,7 @@ import { Weights } from '../../tensor/weights.ts';
 import { GpuLoader } from '../gpu-loader.ts';
 import type { Condition, Geometry, ImageModel, LineGrid, Memory } from '../image-model.ts';
 import type { ModelOptions } from '../preset.ts';
-import { promptIds, type TextPrompt } from '../prompt.ts';
+import { expectSize, promptIds, type TextPrompt } from '../prompt.ts';
 import { textCondition } from '../text-condition.ts';
 import type { TextTokenizer } from '../tokenizer.ts';
 import { forward } from '../transformer.ts';
@@ -72,12 +72,7 @@ export class Janus implements ImageModel<TextPrompt> {
 
   grid(prompt: TextPrompt): LineGrid {
     const { side } = this.#config;
-    const pixels = side * this.patch;
-    const { width = pixels, height = pixels } = prompt;
-    if (width !== pixels || height !== pixels)
-      throw new OptionError(
-        `size: expected ${pixels} x ${pixels}, the one size that ${this.name} draws, got ${width} x ${height}`,
-      );
+    expectSize(this.name, prompt, side * this.patch);
     return { lines: side, lineLength: side };
   }
 

@@ -1,12 +1,15 @@
-/** What a LlamaGen image is drawn from: a class, or the features of a caption. */
+/** What a LlamaGen image is drawn from: a class, a text, or the features of a caption. */
 
 import { type EmbeddingTable, embedding } from '../../kernels/embedding.ts';
 import { linear } from '../../kernels/linear.ts';
 import type { LinearWeight } from '../../kernels/linear-weight.ts';
+import { stackRows } from '../../kernels/stack-rows.ts';
 import { OptionError } from '../../tensor/errors.ts';
 import type { Runtime } from '../../tensor/runtime.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Condition } from '../image-model.ts';
+import type { TextPrompt } from '../prompt.ts';
+import { type CaptionFeatures, type CaptionReader, readCaptions } from './caption-reader.ts';
 
 /** Class ids, one an image. */
 export interface ClassPrompt {
@@ -22,7 +25,7 @@ export interface CaptionPrompt {
   }[];
 }
 
-export type LlamaGenPrompt = ClassPrompt | CaptionPrompt;
+export type LlamaGenPrompt = ClassPrompt | CaptionPrompt | TextPrompt;
 
 export type ConditionWeights =
   | { readonly kind: 'class'; readonly table: EmbeddingTable; readonly classes: number }
@@ -31,9 +34,11 @@ export type ConditionWeights =
       readonly fc1: LinearWeight;
       readonly fc2: LinearWeight;
       /** [tokens, width] on the CPU: it is uploaded with the captions, through the same projection. */
-      readonly unconditional: Float32Array;
+      readonly unconditional: Float32Array<ArrayBuffer>;
       readonly tokens: number;
       readonly width: number;
+      /** Absent: captions are given as features. */
+      readonly reader?: CaptionReader;
     };
 
 /** Validates the prompt and uploads it. With guidance, rows B .. 2 B - 1 are the unconditional ones. */
@@ -44,7 +49,7 @@ export function makeCondition(
   guided: boolean,
 ): Condition {
   if (weights.kind === 'class') return classCondition(runtime, weights, expectClasses(prompt, weights.classes), guided);
-  return captionCondition(runtime, weights, expectCaptions(prompt), guided);
+  return captionCondition(runtime, weights, prompt, guided);
 }
 
 function classCondition(
@@ -55,20 +60,38 @@ function classCondition(
 ): Condition {
   const all = guided ? [...ids, ...ids.map(() => classes)] : ids;
   const tensor = runtime.tensor([all.length], 'u32', 'class ids', Uint32Array.from(all));
-  return condition(tensor, { images: ids.length, tokens: 1, starts: all.map(() => 0) }, () => embedding(tensor, table));
+  const shape = { images: ids.length, tokens: 1, starts: all.map(() => 0) };
+  return condition([tensor], shape, () => embedding(tensor, table));
 }
 
 /** Captions are padded on the left; the padding is hidden from all rows, in both branches. Source: sample_t2i.py. */
 function captionCondition(
   runtime: Runtime,
   weights: ConditionWeights & { kind: 'caption' },
-  captions: CaptionPrompt['captions'],
+  prompt: LlamaGenPrompt,
   guided: boolean,
 ): Condition {
-  const { tokens, width, fc1, fc2, unconditional } = weights;
-  const images = captions.length;
-  const rows = guided ? 2 * images : images;
-  const features = new Float32Array(rows * tokens * width);
+  const { tokens, width, fc1, fc2, reader } = weights;
+  const captions = isText(prompt)
+    ? readCaptions(runtime, expectReader(reader), prompt, tokens)
+    : uploadCaptions(runtime, weights, expectCaptions(prompt));
+  const project = (features: Tensor) => linear(linear(features, fc1, { activation: 'geluTanh' }), fc2);
+  const { starts } = captions;
+  const images = starts.length;
+  if (!guided) return condition([captions], { images, tokens, starts }, () => project(captions.record()));
+  const unconditional = runtime.tensor([tokens, width], 'f32', 'no caption', weights.unconditional);
+  return condition([captions, unconditional], { images, tokens, starts: [...starts, ...starts] }, () =>
+    project(stackRows([captions.record(), ...starts.map(() => unconditional)], 'captions')),
+  );
+}
+
+/** Features as a caller gives them, padded behind, moved behind their padding. */
+function uploadCaptions(
+  runtime: Runtime,
+  { tokens, width }: ConditionWeights & { kind: 'caption' },
+  captions: CaptionPrompt['captions'],
+): CaptionFeatures {
+  const features = new Float32Array(captions.length * tokens * width);
   for (const [image, caption] of captions.entries()) {
     if (caption.features.length !== tokens * width || !(caption.length >= 1 && caption.length <= tokens)) {
       throw new OptionError(
@@ -77,24 +100,36 @@ function captionCondition(
     }
     const valid = caption.features.subarray(0, caption.length * width);
     features.set(valid, ((image + 1) * tokens - caption.length) * width);
-    if (guided) features.set(unconditional, (images + image) * tokens * width);
   }
-  const tensor = runtime.tensor([rows * tokens, width], 'f32', 'captions', features);
-  const padding = captions.map(({ length }) => tokens - length);
-  const starts = guided ? [...padding, ...padding] : padding;
-  return condition(tensor, { images, tokens, starts }, () =>
-    linear(linear(tensor, fc1, { activation: 'geluTanh' }), fc2),
-  );
+  const tensor = runtime.tensor([captions.length * tokens, width], 'f32', 'captions', features);
+  return {
+    starts: captions.map(({ length }) => tokens - length),
+    record: () => tensor,
+    dispose: () => tensor.dispose(),
+  };
 }
 
 function condition(
-  tensor: Tensor,
+  owned: readonly { dispose(): void }[],
   shape: Pick<Condition, 'images' | 'tokens' | 'starts'>,
   embeddings: () => Tensor,
 ): Condition {
-  const dispose = () => tensor.dispose();
+  const dispose = () => {
+    for (const thing of owned) thing.dispose();
+  };
   const shifts = shape.starts.map(() => 0);
   return { ...shape, rows: shape.starts.length, shifts, embeddings, dispose, [Symbol.dispose]: dispose };
+}
+
+function isText(prompt: LlamaGenPrompt): prompt is TextPrompt {
+  return 'prompts' in prompt || 'promptTokens' in prompt;
+}
+
+function expectReader(reader: CaptionReader | undefined): CaptionReader {
+  if (reader) return reader;
+  throw new OptionError(
+    'prompt: expected a text encoder to read it, got none; load the model with { textEncoder, tokenizer }, or give { captions }',
+  );
 }
 
 function expectClasses(prompt: LlamaGenPrompt, classes: number): readonly number[] {
@@ -114,7 +149,7 @@ function expectClasses(prompt: LlamaGenPrompt, classes: number): readonly number
 function expectCaptions(prompt: LlamaGenPrompt): CaptionPrompt['captions'] {
   if (!('captions' in prompt) || prompt.captions.length === 0) {
     throw new OptionError(
-      'prompt: expected { captions: [...] } with at least one caption, got none; this model is text-conditional',
+      'prompt: expected { prompts: [...] } or { captions: [...] } with at least one, got none; this model is text-conditional',
     );
   }
   return prompt.captions;

@@ -2,16 +2,21 @@
 
 import type { Checkpoint } from '../../tensor/checkpoint.ts';
 import type { Dtype } from '../../tensor/dtype.ts';
+import { assert } from '../../tensor/errors.ts';
 import type { Runtime } from '../../tensor/runtime.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { Weights } from '../../tensor/weights.ts';
 import { GpuLoader } from '../gpu-loader.ts';
 import type { Condition, Geometry, ImageModel, LineGrid, Memory } from '../image-model.ts';
 import type { ModelOptions } from '../preset.ts';
+import { expectSize } from '../prompt.ts';
+import { FLAN_T5_XL, T5_IGNORED, type T5Config } from '../t5/config.ts';
+import { EMBEDDING_NAMES, loadT5Encoder } from '../t5/load.ts';
 import { forward } from '../transformer.ts';
 import { VQ_IGNORED, type VqConfig } from '../vq/config.ts';
 import { decode, type VqDecoder } from '../vq/decoder.ts';
 import { loadVqDecoder } from '../vq/load.ts';
+import { type CaptionReader, captionReader } from './caption-reader.ts';
 import { type ConditionWeights, type LlamaGenPrompt, makeCondition } from './condition.ts';
 import type { LlamaGenConfig } from './config.ts';
 import { GPT_IGNORED, loadCondition, loadTransformer } from './load.ts';
@@ -21,6 +26,10 @@ export interface LlamaGenOptions extends ModelOptions {
   readonly name: string;
   readonly config: LlamaGenConfig;
   readonly vqConfig: VqConfig;
+  /** Reads captions, for text-conditional models; the whole T5 or its encoder. */
+  readonly textEncoder?: Checkpoint;
+  /** Default: flan-t5-xl. */
+  readonly textConfig?: T5Config;
 }
 
 export class LlamaGen implements ImageModel<LlamaGenPrompt> {
@@ -41,8 +50,7 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
       readonly transformer: LlamaGenTransformer;
       readonly condition: ConditionWeights;
       readonly vq: VqDecoder;
-      readonly loader: GpuLoader;
-      readonly vqLoader: GpuLoader;
+      readonly loaders: readonly GpuLoader[];
     },
   ) {
     const { config, vqConfig, dtype = 'f16' } = options;
@@ -60,27 +68,36 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
     this.defaults = config.sampling;
   }
 
-  /** Loads both checkpoints onto the GPU, a slice at a time. Throws FormatError for a checkpoint of another model. */
+  /** Loads the checkpoints onto the GPU, a slice at a time. Throws FormatError for a checkpoint of another model. */
   static async load(runtime: Runtime, gpt: Checkpoint, vq: Checkpoint, options: LlamaGenOptions): Promise<LlamaGen> {
-    const dtype = options.dtype ?? 'f16';
-    const loader = new GpuLoader(runtime, new Weights(gpt, GPT_IGNORED, options), dtype);
-    const vqLoader = new GpuLoader(runtime, new Weights(vq, VQ_IGNORED, options), dtype);
+    const loaders: GpuLoader[] = [];
+    const open = (checkpoint: Checkpoint, ignored: readonly RegExp[]) => {
+      const loader = new GpuLoader(runtime, new Weights(checkpoint, ignored, options), options.dtype ?? 'f16');
+      loaders.push(loader);
+      return loader;
+    };
     try {
+      const loader = open(gpt, GPT_IGNORED);
       const transformer = await loadTransformer(loader, options.config);
-      const condition = await loadCondition(loader, options.config);
+      let condition = await loadCondition(loader, options.config);
       loader.weights.finish();
+      if (condition.kind === 'caption' && options.textEncoder) {
+        const reader = await loadReader(open(options.textEncoder, T5_IGNORED), condition, options);
+        condition = { ...condition, reader };
+      }
+      const vqLoader = open(vq, VQ_IGNORED);
       const decoder = await loadVqDecoder(vqLoader, options.vqConfig);
       vqLoader.weights.finish();
       await runtime.settled();
-      return new LlamaGen(runtime, options, { transformer, condition, vq: decoder, loader, vqLoader });
+      return new LlamaGen(runtime, options, { transformer, condition, vq: decoder, loaders });
     } catch (error) {
-      loader.dispose();
-      vqLoader.dispose();
+      for (const loader of loaders) loader.dispose();
       throw error;
     }
   }
 
-  grid(): LineGrid {
+  grid(prompt?: LlamaGenPrompt): LineGrid {
+    if (prompt) expectSize(this.name, prompt, this.#grid.lines * this.patch);
     return this.#grid;
   }
 
@@ -102,11 +119,22 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
   }
 
   dispose(): void {
-    this.weights.loader.dispose();
-    this.weights.vqLoader.dispose();
+    for (const loader of this.weights.loaders) loader.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+async function loadReader(
+  loader: GpuLoader,
+  { tokens, width }: { readonly tokens: number; readonly width: number },
+  { textConfig = FLAN_T5_XL, tokenizer }: LlamaGenOptions,
+): Promise<CaptionReader> {
+  assert(textConfig.width === width, `text encoder of width ${textConfig.width} for captions of ${width}`);
+  const embeddings = EMBEDDING_NAMES.find((name) => loader.weights.has(name));
+  const encoder = await loadT5Encoder(loader, textConfig, tokens, embeddings);
+  loader.weights.finish();
+  return captionReader(encoder, textConfig, tokenizer);
 }

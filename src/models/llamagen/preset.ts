@@ -3,6 +3,8 @@
 import { assert } from '../../tensor/errors.ts';
 import type { LayerLoader } from '../layer-loader.ts';
 import type { Part, Preset } from '../preset.ts';
+import { FLAN_T5_XL, T5_IGNORED } from '../t5/config.ts';
+import { loadT5Encoder } from '../t5/load.ts';
 import { VQ_IGNORED, vqPreset } from '../vq/config.ts';
 import { loadVqDecoder } from '../vq/load.ts';
 import { llamaGenConfig } from './config.ts';
@@ -26,15 +28,22 @@ export function llamaGenPreset(name: string, vqName?: string): Preset {
     vq,
     ...(condition.kind === 'class' && { classes: condition.classes }),
     conditionTokens: () => (condition.kind === 'class' ? 1 : condition.tokens),
-    parts: { checkpoint: packaged('gpt'), vq: packaged('vq') },
-    ignored: (part) => (part === 'vq' ? VQ_IGNORED : GPT_IGNORED),
+    parts: {
+      checkpoint: packaged('gpt'),
+      vq: packaged('vq'),
+      ...(condition.kind === 'caption' && { textEncoder: { optional: true } }),
+    },
+    ignored: (part) => ({ checkpoint: GPT_IGNORED, vq: VQ_IGNORED, textEncoder: T5_IGNORED })[part],
     take: async (part: Part, loader: LayerLoader) => {
       if (part === 'vq') return await loadVqDecoder(loader, vq);
+      if (part === 'textEncoder' && condition.kind === 'caption')
+        return await loadT5Encoder(loader, FLAN_T5_XL, condition.tokens);
       return [await loadTransformer(loader, config), await loadCondition(loader, config)];
     },
-    load: async (runtime, { checkpoint, vq: decoder }, options) => {
+    load: async (runtime, { checkpoint, vq: decoder, textEncoder }, options) => {
       assert(checkpoint && decoder, `${name}: both checkpoints`);
-      return await LlamaGen.load(runtime, checkpoint, decoder, { ...options, name, config, vqConfig: vq });
+      const parts = { ...options, name, config, vqConfig: vq, ...(textEncoder && { textEncoder }) };
+      return await LlamaGen.load(runtime, checkpoint, decoder, parts);
     },
   };
 }
