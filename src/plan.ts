@@ -2,7 +2,8 @@
 
 import { storeBytes, storeSlots } from './cache/kv-store.ts';
 import { type CacheOptions, planCache } from './cache/policy.ts';
-import { modelPreset } from './models/load.ts';
+import { floatDtype } from './kernels/linear-weight.ts';
+import { expectDtype, modelPreset } from './models/load.ts';
 import type { Part, WeightDtype } from './models/preset.ts';
 import { SizeLoader } from './models/size-loader.ts';
 import { OptionError } from './tensor/errors.ts';
@@ -48,18 +49,25 @@ export async function plan(model: string, options: PlanOptions = {}): Promise<Me
     throw new OptionError(`batch: expected a whole number from 1, got ${batch}`);
   if (!Number.isSafeInteger(promptTokens) || promptTokens < 1)
     throw new OptionError(`promptTokens: expected a whole number from 1, got ${promptTokens}`);
+  expectDtype(dtype);
   const preset = modelPreset(model, options);
   const { geometry, grid, width, hidden, vocabulary, vq } = preset;
   const { lines, lineLength } = grid;
   const rows = guided ? 2 * batch : batch;
   const cachePlan = planCache(cache, lines);
   const condition = preset.conditionTokens(promptTokens);
-  const shape = { ...geometry, rows, dtype };
+  const shape = { ...geometry, rows, dtype: floatDtype(dtype) };
   const slots = storeSlots(cachePlan, lineLength, condition);
   const kvBytes = storeBytes(shape, slots);
   const slotBytes = geometry.layers * rows * geometry.kvHeads * slots * (cachePlan.scored ? 8 : 4);
-  const sizes = new SizeLoader(dtype);
-  for (const part of Object.keys(preset.parts) as Part[]) await preset.take(part, sizes);
+  const sizes = await Promise.all(
+    (Object.keys(preset.parts) as Part[]).map(async (part) => {
+      const counted = new SizeLoader(dtype, preset.keptInFloat(part));
+      await preset.take(part, counted);
+      return counted;
+    }),
+  );
+  const weightBytes = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
   const stepBytes =
     4 * rows * condition * ((geometry.heads + 2 * geometry.kvHeads) * geometry.headDim + 2 * width + hidden) +
     4 * rows * vocabulary;
@@ -72,13 +80,13 @@ export async function plan(model: string, options: PlanOptions = {}): Promise<Me
     lines,
     lineLength,
     budgetLines: cachePlan.budgetLines,
-    parameters: sizes.parameters,
-    weightBytes: sizes.bytes,
+    parameters: sizes.reduce((sum, { parameters }) => sum + parameters, 0),
+    weightBytes,
     kvBytes,
     visualKvBytes: storeBytes(shape, slots - condition),
     slotBytes,
     stepBytes,
     decodeBytes,
-    totalBytes: sizes.bytes + kvBytes + slotBytes + Math.max(stepBytes, decodeBytes),
+    totalBytes: weightBytes + kvBytes + slotBytes + Math.max(stepBytes, decodeBytes),
   };
 }

@@ -51,7 +51,7 @@ export function generateCommand(): Command {
     .option('--tokenizer <file>', 'tokenizer.json of the model that reads the prompt')
     .option('--tokenizer-config <file>', 'the tokenizer_config.json beside it, where there is one')
     .option('--vq-preset <name>', 'vq-ds16 or vq-ds8')
-    .option('--dtype <type>', 'storage of weights, keys and values: f16 or f32', 'f16')
+    .option('--dtype <type>', 'storage of weights: f16, f32, int8 or int4', 'f16')
     .option('--seed <number>', 'the same seed on the same driver draws the same images (default: 0)', number)
     .option('--first-image <number>', 'identity of the first image, to draw one of a batch alone (default: 0)', number)
     .option('--guidance <scale>', 'classifier-free guidance; 1 or less is off', number)

@@ -25,7 +25,7 @@ export function planCommand(): Command {
     .option('--model <name>', 'preset', 'emoji')
     .option('--batch <images>', 'images drawn at once', number, 1)
     .option('--no-guided', 'without guidance, which halves the rows')
-    .option('--dtype <type>', 'storage of weights, keys and values: f16 or f32', 'f16')
+    .option('--dtype <type>', 'storage of weights: f16, f32, int8 or int4', 'f16')
     .option('--prompt-tokens <count>', 'tokens of the longest prompt, for models that draw from text', number, 64)
     .option('--all', 'every preset')
     .option('--paper', "the paper's memory rows beside ours, all six models")

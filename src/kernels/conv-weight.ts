@@ -3,7 +3,6 @@
  * and splitting are those of linear layers.
  */
 
-import type { Dtype } from '../tensor/dtype.ts';
 import { ShapeError } from '../tensor/errors.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -25,7 +24,7 @@ export interface ConvShape {
   readonly label: string;
   readonly inputs: number;
   readonly outputs: number;
-  readonly dtype: Dtype;
+  readonly dtype: 'f32' | 'f16';
   /** f32 [outputs] */
   readonly bias: Tensor;
 }

@@ -6,19 +6,26 @@
  * parts of whole blocks. A paired weight interleaves two matrices block by block, gate then up.
  */
 
-import type { Dtype } from '../tensor/dtype.ts';
+import { ELEMENT_BYTES } from '../tensor/dtype.ts';
 import { DeviceError, ShapeError } from '../tensor/errors.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import { roundUp } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { type QuantisedDtype, quantiseBlock, quantisedBytes, quantisedShape } from './quantise.ts';
 
 /** Outputs in a block, and threads that share it. */
 export const LANES = 32;
 /** Inputs in a chunk. */
 export const CHUNK = 8;
 
+/** How matrices are stored. */
+export type MatrixDtype = 'f32' | 'f16' | QuantisedDtype;
+
 export interface LinearPart {
+  /** Values, or words of whole numbers. */
   readonly tensor: Tensor;
+  /** Of a quantised weight. */
+  readonly scales: Tensor | undefined;
   readonly firstBlock: number;
   readonly blocks: number;
 }
@@ -29,6 +36,7 @@ export interface LinearWeight {
   /** Width of the result: for a paired weight that of one of the two matrices. */
   readonly outputs: number;
   readonly paired: boolean;
+  readonly dtype: MatrixDtype;
   readonly parts: readonly LinearPart[];
   readonly bias: Tensor | undefined;
   dispose(): void;
@@ -39,13 +47,27 @@ export interface LinearShape {
   readonly inputs: number;
   readonly outputs: number;
   readonly paired?: boolean;
-  readonly dtype: Dtype;
+  readonly dtype: MatrixDtype;
   readonly bias?: Tensor;
 }
 
 /** Elements of one block. */
 export function blockCount(inputs: number): number {
   return LANES * roundUp(inputs, CHUNK);
+}
+
+export function isQuantised(dtype: MatrixDtype): dtype is QuantisedDtype {
+  return dtype === 'int8' || dtype === 'int4';
+}
+
+/** Storage of what is not quantised beside matrices of that dtype: tables, convolutions, keys and values. */
+export function floatDtype(dtype: MatrixDtype): 'f32' | 'f16' {
+  return dtype === 'f32' ? 'f32' : 'f16';
+}
+
+/** Bytes of one block on the GPU, scales included. */
+export function blockBytes(inputs: number, dtype: MatrixDtype): number {
+  return isQuantised(dtype) ? quantisedBytes(inputs, LANES, dtype) : blockCount(inputs) * ELEMENT_BYTES[dtype];
 }
 
 /**
@@ -58,23 +80,36 @@ export function allocateLinear(runtime: Runtime, shape: LinearShape): LinearWeig
   if (inputs % 4 !== 0) throw new ShapeError(`${label}: expected a number of inputs that 4 divides, got ${inputs}`);
   const step = paired ? 2 : 1;
   const blocks = Math.ceil(outputs / LANES) * step;
-  const blockBytes = blockCount(inputs) * (dtype === 'f16' ? 2 : 4);
-  const most = Math.floor(runtime.maxBindingBytes / blockBytes / step) * step;
+  const bytes = blockBytes(inputs, dtype);
+  const most = Math.floor(runtime.maxBindingBytes / bytes / step) * step;
   if (most === 0) {
     throw new DeviceError(
-      `${label}: expected a binding limit of ${step * blockBytes} bytes, got ${runtime.maxBindingBytes}`,
+      `${label}: expected a binding limit of ${step * bytes} bytes, got ${runtime.maxBindingBytes}`,
     );
   }
   const parts: LinearPart[] = [];
   for (let firstBlock = 0; firstBlock < blocks; firstBlock += most) {
     const count = Math.min(most, blocks - firstBlock);
-    parts.push({ tensor: runtime.tensor([count, blockCount(inputs)], dtype, label), firstBlock, blocks: count });
+    parts.push({ ...allocatePart(runtime, shape, count), firstBlock, blocks: count });
   }
   const dispose = () => {
-    for (const { tensor } of parts) tensor.dispose();
+    for (const { tensor, scales } of parts) {
+      tensor.dispose();
+      scales?.dispose();
+    }
     bias?.dispose();
   };
-  return { label, inputs, outputs, paired, parts, bias, dispose };
+  return { label, inputs, outputs, paired, dtype, parts, bias, dispose };
+}
+
+function allocatePart(runtime: Runtime, { label, inputs, dtype }: LinearShape, blocks: number) {
+  if (!isQuantised(dtype))
+    return { tensor: runtime.tensor([blocks, blockCount(inputs)], dtype, label), scales: undefined };
+  const { words, scales } = quantisedShape(inputs, LANES, dtype);
+  return {
+    tensor: runtime.tensor([blocks, words], 'u32', label),
+    scales: runtime.tensor([blocks, scales], 'f16', `scales of ${label}`),
+  };
 }
 
 /**
@@ -94,9 +129,18 @@ export function packBlock(rows: Float32Array, inputs: number, gain?: Float32Arra
   return packed;
 }
 
-/** Writes a packed block. `block` counts through all parts. */
+/**
+ * Writes a packed block, quantised on the way where the weight is. `block` counts through all parts.
+ *
+ * Throws FormatError for values that cannot be quantised.
+ */
 export function writeBlock(weight: LinearWeight, block: number, packed: Float32Array<ArrayBuffer>): void {
+  const { label, inputs, dtype } = weight;
   const part = weight.parts.find(({ firstBlock, blocks }) => block >= firstBlock && block < firstBlock + blocks);
-  if (!part) throw new ShapeError(`${weight.label}: expected a block below its end, got ${block}`);
-  part.tensor.writeAt((block - part.firstBlock) * packed.length, packed);
+  if (!part) throw new ShapeError(`${label}: expected a block below its end, got ${block}`);
+  const at = block - part.firstBlock;
+  if (!isQuantised(dtype)) return part.tensor.writeAt(at * packed.length, packed);
+  const { words, scales } = quantiseBlock(packed, inputs, LANES, dtype, label);
+  part.tensor.writeAt(at * words.length, words);
+  part.scales?.writeAt(at * scales.length, scales);
 }

@@ -14,7 +14,8 @@ import { ShapeError } from '../tensor/errors.ts';
 import { type Constants, defineKernel, unroll } from '../tensor/kernel.ts';
 import { describeShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { LANES, type LinearWeight } from './linear-weight.ts';
+import { isQuantised, LANES, type LinearWeight } from './linear-weight.ts';
+import { GROUP, MOST } from './quantise.ts';
 
 export type Activation = 'none' | 'geluTanh' | 'geluErf';
 
@@ -49,11 +50,12 @@ export function linear(x: Tensor, weight: LinearWeight, options: LinearOptions =
       RESIDUAL: options.residual !== undefined,
       GELU_TANH: options.activation === 'geluTanh',
       GELU_ERF: options.activation === 'geluErf',
+      ...(isQuantised(weight.dtype) && { MOST: MOST[weight.dtype] }),
       ...tile,
     };
     const tensors = {
       x,
-      w: part.tensor,
+      ...(part.scales ? { q: part.tensor, scales: part.scales } : { w: part.tensor }),
       y,
       ...(weight.bias && { bias: weight.bias }),
       ...(options.residual && { residual: options.residual }),
@@ -78,7 +80,15 @@ export function pickTile(rows: number, blocks: number, paired: boolean, isSoftwa
 
 const kernel = defineKernel(
   'linear',
-  { x: 'read vec4f', w: 'read octet', bias: 'read f32', residual: 'read f32', y: 'write f32' },
+  {
+    x: 'read vec4f',
+    w: 'read octet',
+    q: 'read u32',
+    scales: 'read quad',
+    bias: 'read f32',
+    residual: 'read f32',
+    y: 'write f32',
+  },
   body,
 );
 
@@ -90,8 +100,31 @@ fn erf(x: f32) -> f32 {
   return sign(x) * (1.0 - p * exp(-x * x));
 }`;
 
+/** Four signed bytes at once as fractions of 127; of int4 a half of each byte, moved up into the place of a byte. */
+const INT8 = `
+const UNIT = 127.0;
+struct Octet { low: vec4f, high: vec4f }
+fn q_at(i: u32) -> Octet { return Octet(unpack4x8snorm(q[2u * i]), unpack4x8snorm(q[2u * i + 1u])); }`;
+const INT4 = `
+const UNIT = 127.0 / 16.0;
+struct Octet { low: vec4f, high: vec4f }
+fn q_at(i: u32) -> Octet {
+  return Octet(unpack4x8snorm((q[i] << 4u) & 0xf0f0f0f0u), unpack4x8snorm(q[i] & 0xf0f0f0f0u));
+}`;
+
 function body(constants: Constants): string {
-  const { TILE, BLOCKS, SPLIT, NORM, PAIRED, BIAS, RESIDUAL, GELU_TANH, GELU_ERF } = constants as {
+  const {
+    TILE,
+    BLOCKS,
+    SPLIT,
+    NORM,
+    PAIRED,
+    BIAS,
+    RESIDUAL,
+    GELU_TANH,
+    GELU_ERF,
+    MOST: most,
+  } = constants as {
     readonly [name: string]: number;
   };
   const tile = (piece: (row: number) => string) => unroll(TILE!, piece);
@@ -128,11 +161,29 @@ function body(constants: Constants): string {
       ${each((b, r) => `s${b}_${r} += partial[(${b * TILE! + r}u * ${SPLIT}u + k) * ${LANES}u + lane];`)}
       ${NORM ? tile((r) => `n${r} += partial[(${sums + r}u * ${SPLIT}u + k) * ${LANES}u + lane];`) : ''}
     }`;
+  const chunk = (read: string, scale: (block: number) => string) => `
+    ${tile((r) => `let low${r} = x[x${r} + 2u * c];\nvar high${r} = x[x${r} + 2u * c + 1u];`)}
+    if (INPUTS % 8 != 0 && c == CHUNKS - 1) { ${tile((r) => `high${r} = vec4f(0.0);`)} }
+    ${NORM ? tile((r) => `n${r} += dot(low${r}, low${r}) + dot(high${r}, high${r});`) : ''}
+    ${unroll(
+      BLOCKS!,
+      (b) => `{
+      let o = ${read}(w${b} + c * ${LANES}u);
+      ${tile((r) => `s${b}_${r} += ${scale(b)}(dot(o.low, low${r}) + dot(o.high, high${r}));`)}
+    }`,
+    )}`;
+  const byGroups = `
+  for (var g = split; g < (INPUTS + ${GROUP - 1}) / ${GROUP}; g += ${SPLIT}u) {
+    ${unroll(BLOCKS!, (b) => `let f${b} = UNIT * scales_at((b${b} * SCALE_QUADS + g / 4) * ${LANES}u + lane)[g % 4u];`)}
+    for (var c = g * ${GROUP / 8}u; c < min(CHUNKS, (g + 1) * ${GROUP / 8}u); c++) { ${chunk('q_at', (b) => `f${b} * `)} }
+  }`;
   return `
 ${GELU_ERF ? ERF : ''}
 fn activate(v: f32) -> f32 { ${activate} }
 fn silu(v: f32) -> f32 { return v / (1.0 + exp(-v)); }
 const CHUNKS = (INPUTS + 7) / 8;
+const STORED_CHUNKS = ${most ? `(CHUNKS + ${GROUP / 8 - 1}) / ${GROUP / 8} * ${GROUP / 8}` : 'CHUNKS'};
+${most ? `const SCALE_QUADS = (STORED_CHUNKS / ${GROUP / 8} + 3) / 4;${most === 7 ? INT4 : INT8}` : ''}
 ${SPLIT! > 1 ? `var<workgroup> partial: array<f32, ${(sums + (NORM ? TILE! : 0)) * SPLIT! * LANES}>;` : ''}
 
 @compute @workgroup_size(${LANES}, ${SPLIT})
@@ -142,21 +193,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let block0 = group.x * BLOCKS;
   let row0 = group.y * TILE;
   ${tile((r) => `let x${r} = min(row0 + ${r}u, ROWS - 1u) * (INPUTS / 4u);`)}
-  ${unroll(BLOCKS!, (b) => `let w${b} = min(block0 + ${b}u, PART_BLOCKS - 1u) * CHUNKS * ${LANES}u + lane;`)}
+  ${unroll(BLOCKS!, (b) => `let b${b} = min(block0 + ${b}u, PART_BLOCKS - 1u);\nlet w${b} = b${b} * STORED_CHUNKS * ${LANES}u + lane;`)}
   ${each((b, r) => `var s${b}_${r} = 0.0;`)}
   ${NORM ? tile((r) => `var n${r} = 0.0;`) : ''}
-  for (var c = split; c < CHUNKS; c += ${SPLIT}u) {
-    ${tile((r) => `let low${r} = x[x${r} + 2u * c];\nvar high${r} = x[x${r} + 2u * c + 1u];`)}
-    if (INPUTS % 8 != 0 && c == CHUNKS - 1) { ${tile((r) => `high${r} = vec4f(0.0);`)} }
-    ${NORM ? tile((r) => `n${r} += dot(low${r}, low${r}) + dot(high${r}, high${r});`) : ''}
-    ${unroll(
-      BLOCKS!,
-      (b) => `{
-      let o = w_at(w${b} + c * ${LANES}u);
-      ${tile((r) => `s${b}_${r} += dot(o.low, low${r}) + dot(o.high, high${r});`)}
-    }`,
-    )}
-  }
+  ${most ? byGroups : `for (var c = split; c < CHUNKS; c += ${SPLIT}u) { ${chunk('w_at', () => '')} }`}
   ${SPLIT! > 1 ? share : ''}
   ${NORM ? tile((r) => `let scale${r} = inverseSqrt(n${r} / f32(INPUTS) + EPSILON);`) : ''}
   ${NORM ? each((b, r) => `s${b}_${r} *= scale${r};`) : ''}

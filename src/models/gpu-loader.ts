@@ -2,8 +2,15 @@
 
 import { allocateConv, type ConvWeight, TAPS, writeConvBlock } from '../kernels/conv-weight.ts';
 import { allocateTable, type EmbeddingTable, writeRows } from '../kernels/embedding.ts';
-import { allocateLinear, LANES, type LinearWeight, packBlock, writeBlock } from '../kernels/linear-weight.ts';
-import type { Dtype } from '../tensor/dtype.ts';
+import {
+  allocateLinear,
+  floatDtype,
+  LANES,
+  type LinearWeight,
+  type MatrixDtype,
+  packBlock,
+  writeBlock,
+} from '../kernels/linear-weight.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Weights } from '../tensor/weights.ts';
@@ -11,6 +18,7 @@ import {
   type ConvSource,
   type LayerLoader,
   type LinearSource,
+  layerDtype,
   stackedMatrices,
   type TableSource,
 } from './layer-loader.ts';
@@ -26,7 +34,9 @@ export class GpuLoader implements LayerLoader {
     readonly runtime: Runtime,
     readonly weights: Weights,
     /** Storage of matrices; vectors stay f32. */
-    readonly dtype: Dtype,
+    readonly dtype: MatrixDtype,
+    /** Names of matrices that are not quantised. */
+    readonly keptInFloat: readonly RegExp[] = [],
   ) {}
 
   async linear(source: LinearSource): Promise<LinearWeight> {
@@ -34,7 +44,9 @@ export class GpuLoader implements LayerLoader {
     const gain = source.gain === undefined ? undefined : await this.values(source.gain, [inputs]);
     const bias = source.bias === undefined ? undefined : await this.vector(source.bias, outputs);
     const stacked = stackedMatrices(source);
-    const shape = { label: stacked[0]![0], inputs, outputs, paired: up !== undefined, dtype: this.dtype };
+    const label = stacked[0]![0];
+    const dtype = layerDtype(label, this.dtype, this.keptInFloat);
+    const shape = { label, inputs, outputs, paired: up !== undefined, dtype };
     const weight = this.#own(allocateLinear(this.runtime, bias ? { ...shape, bias } : shape));
     const sides = up === undefined ? [stacked] : [stacked, [[up, outputs] as const]];
     for (const [side, matrices] of sides.entries()) {
@@ -49,7 +61,7 @@ export class GpuLoader implements LayerLoader {
 
   async conv({ name, inputs, outputs }: ConvSource): Promise<ConvWeight> {
     const bias = await this.vector(`${name}.bias`, outputs);
-    const weight = allocateConv(this.runtime, { label: name, inputs, outputs, dtype: this.dtype, bias });
+    const weight = allocateConv(this.runtime, { label: name, inputs, outputs, dtype: floatDtype(this.dtype), bias });
     this.#own(weight.matrix);
     const width = TAPS * inputs;
     const slices = this.weights.rows(`${name}.weight`, [outputs, width], {
@@ -65,7 +77,7 @@ export class GpuLoader implements LayerLoader {
   }
 
   async table({ name, count, width, precise, normalised }: TableSource): Promise<EmbeddingTable> {
-    const dtype = precise ? 'f32' : this.dtype;
+    const dtype = precise ? 'f32' : floatDtype(this.dtype);
     const table = this.#own(allocateTable(this.runtime, { label: name, count, width, dtype }));
     for await (const { first, values } of this.weights.rows(name, [count, width])) {
       writeRows(table, first, normalised ? normaliseRows(values, width) : values);

@@ -2,7 +2,7 @@
 
 import type { ConvWeight } from '../kernels/conv-weight.ts';
 import type { EmbeddingTable } from '../kernels/embedding.ts';
-import type { LinearWeight } from '../kernels/linear-weight.ts';
+import { floatDtype, type LinearWeight, type MatrixDtype } from '../kernels/linear-weight.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 export interface LinearSource {
@@ -41,6 +41,11 @@ export interface TableSource {
   readonly precise?: boolean;
   /** Rows are brought to length 1. */
   readonly normalised?: boolean;
+}
+
+/** Storage of a layer by the name of its first matrix. */
+export function layerDtype(name: string, dtype: MatrixDtype, keptInFloat: readonly RegExp[]): MatrixDtype {
+  return keptInFloat.some((pattern) => pattern.test(name)) ? floatDtype(dtype) : dtype;
 }
 
 /** Matrices that are stacked into one layer, each with its height in the checkpoint. */

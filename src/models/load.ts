@@ -12,7 +12,7 @@ import { LLAMAGEN_PRESETS } from './llamagen/config.ts';
 import { llamaGenPreset } from './llamagen/preset.ts';
 import { LUMINA_PRESETS } from './lumina/config.ts';
 import { luminaPreset } from './lumina/preset.ts';
-import type { ModelOptions, Part, PartFile, Preset, Prompt } from './preset.ts';
+import type { ModelOptions, Part, PartFile, Preset, Prompt, WeightDtype } from './preset.ts';
 import { loadTokenizer } from './tokenizer.ts';
 
 export interface LoadModelOptions extends Omit<ModelOptions, 'tokenizer'>, Partial<Record<Part, CheckpointSource>> {
@@ -50,9 +50,7 @@ export async function loadModel(
   options: LoadModelOptions = {},
 ): Promise<ImageModel<Prompt>> {
   const preset = modelPreset(name, options);
-  const { dtype } = options;
-  if (dtype !== undefined && dtype !== 'f16' && dtype !== 'f32')
-    throw new OptionError(`dtype: expected f16 or f32, got ${String(dtype)}`);
+  expectDtype(options.dtype);
   const opened: Partial<Record<Part, Checkpoint>> = {};
   try {
     for (const [part, file] of Object.entries(preset.parts) as [Part, PartFile][]) {
@@ -65,6 +63,13 @@ export async function loadModel(
   } finally {
     for (const checkpoint of Object.values(opened)) await checkpoint.close();
   }
+}
+
+/** Throws OptionError for anything but a way to store matrices. */
+export function expectDtype(dtype: WeightDtype | undefined): void {
+  const known: readonly WeightDtype[] = ['f32', 'f16', 'int8', 'int4'];
+  if (dtype !== undefined && !known.includes(dtype))
+    throw new OptionError(`dtype: expected one of ${known.join(', ')}, got ${String(dtype)}`);
 }
 
 async function partSource(preset: Preset, part: Part, file: PartFile, options: LoadModelOptions) {

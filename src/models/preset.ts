@@ -1,5 +1,6 @@
 /** What is known of a model by its name alone: enough to plan a run, to recognise a checkpoint, and to load it. */
 
+import type { MatrixDtype } from '../kernels/linear-weight.ts';
 import type { Checkpoint } from '../tensor/checkpoint.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { LoadOptions } from '../tensor/weights.ts';
@@ -18,11 +19,14 @@ export type Part = 'checkpoint' | 'vq' | 'textEncoder';
 
 export type Checkpoints = Readonly<Partial<Record<Part, Checkpoint>>>;
 
-/** Storage of matrices; keys and values are f16, or f32 with f32. */
-export type WeightDtype = 'f16' | 'f32';
+/** Storage of matrices. */
+export type WeightDtype = MatrixDtype;
 
 export interface ModelOptions extends LoadOptions {
-  /** Default f16. */
+  /**
+   * Storage of matrices. Default f16. With `int8` and `int4` the matrices that a family does not keep in float are
+   * quantised while they are loaded; tables, convolutions, keys and values are f16 then, as with `f16`.
+   */
   readonly dtype?: WeightDtype;
   /** Reads prompts; without it a text model takes ids or features alone. */
   readonly tokenizer?: TextTokenizer;
@@ -56,6 +60,8 @@ export interface Preset {
   ignored(part: Part): readonly RegExp[];
   /** The official name of a tensor of another layout that is read too; absent: there is none. */
   officialName?(name: string): string;
+  /** Matrices of a part that are never quantised. */
+  keptInFloat(part: Part): readonly RegExp[];
   /** Takes every tensor of a part. */
   take(part: Part, loader: LayerLoader): Promise<unknown>;
   /** Throws FormatError for a checkpoint of another model. The checkpoints stay the caller's. */

@@ -1,13 +1,14 @@
 /** Counts what a family's layers hold, by walking the very functions that load them. No checkpoint and no GPU is needed. */
 
 import { TAPS } from '../kernels/conv-weight.ts';
-import { blockCount, LANES } from '../kernels/linear-weight.ts';
+import { blockBytes, floatDtype, LANES, type MatrixDtype } from '../kernels/linear-weight.ts';
 import { ELEMENT_BYTES } from '../tensor/dtype.ts';
 import { count } from '../tensor/shape.ts';
 import {
   type ConvSource,
   type LayerLoader,
   type LinearSource,
+  layerDtype,
   stackedMatrices,
   type TableSource,
 } from './layer-loader.ts';
@@ -21,7 +22,10 @@ export class SizeLoader implements LayerLoader {
   /** Bytes on the GPU, padding included. */
   bytes = 0;
 
-  constructor(readonly dtype: 'f16' | 'f32') {}
+  constructor(
+    readonly dtype: MatrixDtype,
+    readonly keptInFloat: readonly RegExp[] = [],
+  ) {}
 
   /** Values in the checkpoint. */
   get parameters(): number {
@@ -33,20 +37,22 @@ export class SizeLoader implements LayerLoader {
     for (const [name, height] of stackedMatrices(source)) this.shapes.set(name, shape ?? [height, inputs]);
     if (up !== undefined) this.shapes.set(up, [outputs, inputs]);
     if (gain !== undefined) this.shapes.set(gain, [inputs]); // folded in: no memory of its own
-    this.bytes += this.#matrix(inputs, outputs) * (up === undefined ? 1 : 2);
+    const [[label]] = stackedMatrices(source) as [[string, number]];
+    const dtype = layerDtype(label, this.dtype, this.keptInFloat);
+    this.bytes += matrixBytes(inputs, outputs, dtype) * (up === undefined ? 1 : 2);
     if (bias !== undefined) await this.vector(bias, outputs);
     return NOTHING;
   }
 
   async conv({ name, inputs, outputs }: ConvSource): Promise<never> {
     this.shapes.set(`${name}.weight`, [outputs, inputs, 3, 3]);
-    this.bytes += this.#matrix(TAPS * inputs, outputs);
+    this.bytes += matrixBytes(TAPS * inputs, outputs, floatDtype(this.dtype));
     return await this.vector(`${name}.bias`, outputs);
   }
 
   async table({ name, count: rows, width, precise }: TableSource): Promise<never> {
     this.shapes.set(name, [rows, width]);
-    this.bytes += rows * width * ELEMENT_BYTES[precise ? 'f32' : this.dtype];
+    this.bytes += rows * width * ELEMENT_BYTES[precise ? 'f32' : floatDtype(this.dtype)];
     return NOTHING;
   }
 
@@ -68,9 +74,9 @@ export class SizeLoader implements LayerLoader {
     this.bytes += 4 * count(shape);
     return NOTHING;
   }
+}
 
-  /** Bytes of a matrix in whole blocks of outputs. */
-  #matrix(inputs: number, outputs: number): number {
-    return Math.ceil(outputs / LANES) * blockCount(inputs) * ELEMENT_BYTES[this.dtype];
-  }
+/** Bytes of a matrix in whole blocks of outputs. */
+function matrixBytes(inputs: number, outputs: number, dtype: MatrixDtype): number {
+  return Math.ceil(outputs / LANES) * blockBytes(inputs, dtype);
 }

@@ -5,11 +5,12 @@ import { KvStore } from '../../src/cache/kv-store.ts';
 import { type CacheOptions, planCache } from '../../src/cache/policy.ts';
 import { lastRows } from '../../src/kernels/embedding.ts';
 import { linear } from '../../src/kernels/linear.ts';
+import type { MatrixDtype } from '../../src/kernels/linear-weight.ts';
 import { GpuLoader } from '../../src/models/gpu-loader.ts';
 import type { Condition, Geometry, LineGrid, Memory } from '../../src/models/image-model.ts';
 import { type LlamaGenPrompt, makeCondition } from '../../src/models/llamagen/condition.ts';
 import { CLASS_SAMPLING, type LlamaGenConfig } from '../../src/models/llamagen/config.ts';
-import { GPT_IGNORED, loadCondition, loadTransformer } from '../../src/models/llamagen/load.ts';
+import { GPT_FLOAT, GPT_IGNORED, loadCondition, loadTransformer } from '../../src/models/llamagen/load.ts';
 import { embed, logits } from '../../src/models/llamagen/model.ts';
 import { blockForward, type Transformer } from '../../src/models/transformer.ts';
 import type { Checkpoint } from '../../src/tensor/checkpoint.ts';
@@ -59,9 +60,9 @@ export async function loadBare(
   runtime: Runtime,
   checkpoint: Checkpoint,
   config: LlamaGenConfig,
-  dtype: 'f16' | 'f32' = 'f32',
+  dtype: MatrixDtype = 'f32',
 ): Promise<Bare<LlamaGenPrompt> & { readonly config: LlamaGenConfig }> {
-  const loader = new GpuLoader(runtime, new Weights(checkpoint, GPT_IGNORED), dtype);
+  const loader = new GpuLoader(runtime, new Weights(checkpoint, GPT_IGNORED), dtype, GPT_FLOAT);
   const transformer = await loadTransformer(loader, config);
   const weights = await loadCondition(loader, config);
   loader.weights.finish();

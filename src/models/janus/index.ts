@@ -1,5 +1,6 @@
 /** Janus-Pro as an `ImageModel`. Source: deepseek-ai/Janus, generation_inference.py. */
 
+import { floatDtype } from '../../kernels/linear-weight.ts';
 import type { Checkpoint } from '../../tensor/checkpoint.ts';
 import type { Dtype } from '../../tensor/dtype.ts';
 import { OptionError } from '../../tensor/errors.ts';
@@ -17,7 +18,7 @@ import { decode } from '../vq/decoder.ts';
 import { JANUS_SAMPLING, type JanusConfig } from './config.ts';
 import { loadJanus } from './load.ts';
 import { embed, type JanusLayers, logits } from './model.ts';
-import { JANUS_IGNORED, withOfficialNames } from './names.ts';
+import { JANUS_FLOAT, JANUS_IGNORED, withOfficialNames } from './names.ts';
 
 /** As the pad token is written in the tokenizer: the bars are full-width. */
 const PAD = '<｜▁pad▁｜>';
@@ -47,7 +48,7 @@ export class Janus implements ImageModel<TextPrompt> {
     const { layers: count, heads, kvHeads, headDim, vq } = config;
     this.name = name;
     this.geometry = { layers: count, heads, kvHeads, headDim };
-    this.kvDtype = dtype;
+    this.kvDtype = floatDtype(dtype);
     this.imageTokens = { first: 0, count: vq.codebook.count };
     this.patch = 2 ** (vq.multipliers.length - 1);
     this.#config = config;
@@ -58,7 +59,7 @@ export class Janus implements ImageModel<TextPrompt> {
   /** Loads the one checkpoint, of either layout, a slice at a time. Throws FormatError for one of another model. */
   static async load(runtime: Runtime, checkpoint: Checkpoint, options: JanusOptions): Promise<Janus> {
     const weights = new Weights(withOfficialNames(checkpoint), JANUS_IGNORED, options);
-    const loader = new GpuLoader(runtime, weights, options.dtype ?? 'f16');
+    const loader = new GpuLoader(runtime, weights, options.dtype ?? 'f16', JANUS_FLOAT);
     try {
       const layers = await loadJanus(loader, options.config);
       weights.finish();

@@ -46,3 +46,6 @@ export function withOfficialNames(checkpoint: Checkpoint): Checkpoint {
   for (const [name, tensor] of checkpoint.tensors) tensors.set(officialName(name), tensor);
   return { ...checkpoint, tensors };
 }
+
+/** What stays in float when the matrices of the blocks are quantised: generation head, aligner and the VQ tokenizer. */
+export const JANUS_FLOAT: readonly RegExp[] = [/^gen_head\./, /^gen_aligner\./, /^gen_vision_model\./];

@@ -1,5 +1,6 @@
 /** LlamaGen as an `ImageModel`. */
 
+import { floatDtype } from '../../kernels/linear-weight.ts';
 import type { Checkpoint } from '../../tensor/checkpoint.ts';
 import type { Dtype } from '../../tensor/dtype.ts';
 import { assert } from '../../tensor/errors.ts';
@@ -10,16 +11,16 @@ import { GpuLoader } from '../gpu-loader.ts';
 import type { Condition, Geometry, ImageModel, LineGrid, Memory } from '../image-model.ts';
 import type { ModelOptions } from '../preset.ts';
 import { expectSize } from '../prompt.ts';
-import { FLAN_T5_XL, T5_IGNORED, type T5Config } from '../t5/config.ts';
+import { FLAN_T5_XL, T5_FLOAT, T5_IGNORED, type T5Config } from '../t5/config.ts';
 import { EMBEDDING_NAMES, loadT5Encoder } from '../t5/load.ts';
 import { forward } from '../transformer.ts';
-import { VQ_IGNORED, type VqConfig } from '../vq/config.ts';
+import { VQ_FLOAT, VQ_IGNORED, type VqConfig } from '../vq/config.ts';
 import { decode, type VqDecoder } from '../vq/decoder.ts';
 import { loadVqDecoder } from '../vq/load.ts';
 import { type CaptionReader, captionReader } from './caption-reader.ts';
 import { type ConditionWeights, type LlamaGenPrompt, makeCondition } from './condition.ts';
 import type { LlamaGenConfig } from './config.ts';
-import { GPT_IGNORED, loadCondition, loadTransformer } from './load.ts';
+import { GPT_FLOAT, GPT_IGNORED, loadCondition, loadTransformer } from './load.ts';
 import { embed, type LlamaGenTransformer, logits } from './model.ts';
 
 export interface LlamaGenOptions extends ModelOptions {
@@ -62,7 +63,7 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
       kvHeads: config.kvHeads,
       headDim: config.width / config.heads,
     };
-    this.kvDtype = dtype;
+    this.kvDtype = floatDtype(dtype);
     this.imageTokens = { first: 0, count: config.vocabulary };
     this.patch = 2 ** (vqConfig.multipliers.length - 1);
     this.defaults = config.sampling;
@@ -71,21 +72,22 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
   /** Loads the checkpoints onto the GPU, a slice at a time. Throws FormatError for a checkpoint of another model. */
   static async load(runtime: Runtime, gpt: Checkpoint, vq: Checkpoint, options: LlamaGenOptions): Promise<LlamaGen> {
     const loaders: GpuLoader[] = [];
-    const open = (checkpoint: Checkpoint, ignored: readonly RegExp[]) => {
-      const loader = new GpuLoader(runtime, new Weights(checkpoint, ignored, options), options.dtype ?? 'f16');
+    const open = (checkpoint: Checkpoint, ignored: readonly RegExp[], float: readonly RegExp[]) => {
+      const weights = new Weights(checkpoint, ignored, options);
+      const loader = new GpuLoader(runtime, weights, options.dtype ?? 'f16', float);
       loaders.push(loader);
       return loader;
     };
     try {
-      const loader = open(gpt, GPT_IGNORED);
+      const loader = open(gpt, GPT_IGNORED, GPT_FLOAT);
       const transformer = await loadTransformer(loader, options.config);
       let condition = await loadCondition(loader, options.config);
       loader.weights.finish();
       if (condition.kind === 'caption' && options.textEncoder) {
-        const reader = await loadReader(open(options.textEncoder, T5_IGNORED), condition, options);
+        const reader = await loadReader(open(options.textEncoder, T5_IGNORED, T5_FLOAT), condition, options);
         condition = { ...condition, reader };
       }
-      const vqLoader = open(vq, VQ_IGNORED);
+      const vqLoader = open(vq, VQ_IGNORED, VQ_FLOAT);
       const decoder = await loadVqDecoder(vqLoader, options.vqConfig);
       vqLoader.weights.finish();
       await runtime.settled();

@@ -10,6 +10,9 @@ import { rotationTable } from './rotation.ts';
 /** Tensors that a GPT checkpoint may hold and inference makes itself. */
 export const GPT_IGNORED: readonly RegExp[] = [/^freqs_cis$/, /^causal_mask$/, /\.kv_cache\./];
 
+/** What stays in float when the matrices of the blocks are quantised: the output head and the caption's projection. */
+export const GPT_FLOAT: readonly RegExp[] = [/^output\./, /^cls_embedding\./];
+
 export async function loadTransformer(loader: LayerLoader, config: LlamaGenConfig): Promise<LlamaGenTransformer> {
   const { width, vocabulary, heads, side, ropeBase, normEpsilon } = config;
   const condition = config.condition.kind === 'class' ? 1 : config.condition.tokens;

@@ -3,13 +3,13 @@
 import { assert } from '../../tensor/errors.ts';
 import type { LayerLoader } from '../layer-loader.ts';
 import type { Part, Preset } from '../preset.ts';
-import { FLAN_T5_XL, T5_IGNORED } from '../t5/config.ts';
+import { FLAN_T5_XL, T5_FLOAT, T5_IGNORED } from '../t5/config.ts';
 import { loadT5Encoder } from '../t5/load.ts';
-import { VQ_IGNORED, vqPreset } from '../vq/config.ts';
+import { VQ_FLOAT, VQ_IGNORED, vqPreset } from '../vq/config.ts';
 import { loadVqDecoder } from '../vq/load.ts';
 import { llamaGenConfig } from './config.ts';
 import { LlamaGen } from './index.ts';
-import { GPT_IGNORED, loadCondition, loadTransformer } from './load.ts';
+import { GPT_FLOAT, GPT_IGNORED, loadCondition, loadTransformer } from './load.ts';
 
 /** Throws OptionError for an unknown name of either. */
 export function llamaGenPreset(name: string, vqName?: string): Preset {
@@ -34,6 +34,7 @@ export function llamaGenPreset(name: string, vqName?: string): Preset {
       ...(condition.kind === 'caption' && { textEncoder: { optional: true } }),
     },
     ignored: (part) => ({ checkpoint: GPT_IGNORED, vq: VQ_IGNORED, textEncoder: T5_IGNORED })[part],
+    keptInFloat: (part) => ({ checkpoint: GPT_FLOAT, vq: VQ_FLOAT, textEncoder: T5_FLOAT })[part],
     take: async (part: Part, loader: LayerLoader) => {
       if (part === 'vq') return await loadVqDecoder(loader, vq);
       if (part === 'textEncoder' && condition.kind === 'caption')

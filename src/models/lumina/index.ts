@@ -1,5 +1,6 @@
 /** Lumina-mGPT as an `ImageModel`. Source: Alpha-VLLM/Lumina-mGPT, lumina_mgpt/inference_solver.py. */
 
+import { floatDtype } from '../../kernels/linear-weight.ts';
 import type { Checkpoint } from '../../tensor/checkpoint.ts';
 import type { Dtype } from '../../tensor/dtype.ts';
 import type { Runtime } from '../../tensor/runtime.ts';
@@ -12,11 +13,11 @@ import { type ImageSize, promptIds, type TextPrompt } from '../prompt.ts';
 import { textCondition } from '../text-condition.ts';
 import type { TextTokenizer } from '../tokenizer.ts';
 import { forward } from '../transformer.ts';
-import { VQ_IGNORED } from '../vq/config.ts';
+import { VQ_FLOAT, VQ_IGNORED } from '../vq/config.ts';
 import { decode, type VqDecoder } from '../vq/decoder.ts';
 import { loadVqDecoder } from '../vq/load.ts';
 import { LUMINA_SAMPLING, type LuminaConfig, type LuminaTokens } from './config.ts';
-import { LUMINA_IGNORED, loadLumina } from './load.ts';
+import { LUMINA_FLOAT, LUMINA_IGNORED, loadLumina } from './load.ts';
 import { embed, type LuminaLayers, logits } from './model.ts';
 import { imageGrids } from './size.ts';
 import { END_OF_TURN, luminaTokens } from './tokens.ts';
@@ -54,7 +55,7 @@ export class Lumina implements ImageModel<TextPrompt> {
     const { layers, heads, kvHeads, headDim, vq } = config;
     this.name = name;
     this.geometry = { layers, heads, kvHeads, headDim };
-    this.kvDtype = dtype;
+    this.kvDtype = floatDtype(dtype);
     this.imageTokens = { first: tokens.firstCode, count: vq.codebook.count };
     this.patch = 2 ** (vq.multipliers.length - 1);
     this.#config = config;
@@ -75,8 +76,8 @@ export class Lumina implements ImageModel<TextPrompt> {
     const { config, tokenizer, dtype = 'f16' } = options;
     const { vq, grids } = config;
     const tokens = tokenizer ? luminaTokens(tokenizer, vq.codebook.count, 2 * grids) : config.tokens;
-    const loader = new GpuLoader(runtime, new Weights(checkpoint, LUMINA_IGNORED, options), dtype);
-    const vqLoader = new GpuLoader(runtime, new Weights(vqgan, VQ_IGNORED, options), dtype);
+    const loader = new GpuLoader(runtime, new Weights(checkpoint, LUMINA_IGNORED, options), dtype, LUMINA_FLOAT);
+    const vqLoader = new GpuLoader(runtime, new Weights(vqgan, VQ_IGNORED, options), dtype, VQ_FLOAT);
     const loaders = [loader, vqLoader];
     try {
       const layers = await loadLumina(loader, { ...config, tokens });

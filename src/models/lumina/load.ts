@@ -8,6 +8,9 @@ import type { LuminaLayers } from './model.ts';
 /** The VQ model inside the transformer's checkpoint encodes only; pictures come from Chameleon's own file. */
 export const LUMINA_IGNORED: readonly RegExp[] = [/^model\.vqmodel\./, /\.rotary_emb\.inv_freq$/];
 
+/** What stays in float when the matrices of the blocks are quantised. */
+export const LUMINA_FLOAT: readonly RegExp[] = [/^lm_head\./];
+
 export async function loadLumina(loader: LayerLoader, config: LuminaConfig): Promise<LuminaLayers> {
   const { width, vocabulary, vq, tokens } = config;
   return {

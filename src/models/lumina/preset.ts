@@ -2,11 +2,11 @@
 
 import { assert } from '../../tensor/errors.ts';
 import type { Preset } from '../preset.ts';
-import { VQ_IGNORED } from '../vq/config.ts';
+import { VQ_FLOAT, VQ_IGNORED } from '../vq/config.ts';
 import { loadVqDecoder } from '../vq/load.ts';
 import { LUMINA_PRESETS } from './config.ts';
 import { Lumina } from './index.ts';
-import { LUMINA_IGNORED, loadLumina } from './load.ts';
+import { LUMINA_FLOAT, LUMINA_IGNORED, loadLumina } from './load.ts';
 
 /** `name` is a key of LUMINA_PRESETS. */
 export function luminaPreset(name: string): Preset {
@@ -24,6 +24,7 @@ export function luminaPreset(name: string): Preset {
     conditionTokens: (promptTokens) => promptTokens + 3,
     parts: { checkpoint: {}, vq: {} },
     ignored: (part) => (part === 'vq' ? VQ_IGNORED : LUMINA_IGNORED),
+    keptInFloat: (part) => (part === 'vq' ? VQ_FLOAT : LUMINA_FLOAT),
     take: async (part, loader) => (part === 'vq' ? await loadVqDecoder(loader, vq) : await loadLumina(loader, config)),
     load: async (runtime, { checkpoint, vq: vqgan }, options) => {
       assert(checkpoint && vqgan, `${name}: both checkpoints`);

@@ -31,3 +31,6 @@ export const FLAN_T5_XL: T5Config = {
 
 /** What a checkpoint of the whole T5 holds beside its encoder, and the second name of the embedding table. */
 export const T5_IGNORED: readonly RegExp[] = [/^decoder\./, /^lm_head\.weight$/, /^encoder\.embed_tokens\.weight$/];
+
+/** What stays in float when the matrices of the blocks are quantised: nothing, for tables and norms are no matrices. */
+export const T5_FLOAT: readonly RegExp[] = [];

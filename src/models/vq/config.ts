@@ -62,3 +62,6 @@ export const VQ_IGNORED: readonly RegExp[] = [
   /(^|\.)quantize\.codebook_used$/,
   /(^|\.)loss\./,
 ];
+
+/** A tokenizer stays in float whole: it is small, runs once an image, and every error in it is seen. */
+export const VQ_FLOAT: readonly RegExp[] = [/./];
