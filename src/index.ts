@@ -18,8 +18,20 @@ export type { SamplingOptions } from './sampler.ts';
 export type { AdapterChoice, Driver, ListedAdapter } from './tensor/adapter.ts';
 export { type ByteSource, blobSource, bytesSource } from './tensor/bytes.ts';
 export { type Checkpoint, openCheckpoint, type StoredTensor } from './tensor/checkpoint.ts';
-export { DeviceError, DisposedError, FormatError, OptionError, RasterlineError, ShapeError } from './tensor/errors.ts';
+export {
+  DeviceError,
+  DisposedError,
+  FormatError,
+  NotFoundError,
+  OptionError,
+  RasterlineError,
+  ShapeError,
+  StorageError,
+} from './tensor/errors.ts';
+export type { DownloadProgress } from './tensor/file-cache.ts';
+export { type FileSet, pickedSet, urlSet } from './tensor/file-set.ts';
 export { listAdapters } from './tensor/list-adapters.ts';
+export { type FilesOptions, type OpenedFiles, openFiles } from './tensor/open-files.ts';
 export { type CheckpointSource, openSource } from './tensor/open-source.ts';
 export { type Counters, Runtime, type RuntimeOptions } from './tensor/runtime.ts';
 export { Tensor } from './tensor/tensor.ts';

@@ -9,6 +9,7 @@ import { encodePng } from '../png.ts';
 import { resolveSampling } from '../sampler.ts';
 import type { Driver } from '../tensor/adapter.ts';
 import { OptionError } from '../tensor/errors.ts';
+import type { DownloadProgress } from '../tensor/file-cache.ts';
 import { Runtime } from '../tensor/runtime.ts';
 import { classIds } from './classes.ts';
 import { interruptible } from './exit.ts';
@@ -45,7 +46,7 @@ export function generateCommand(): Command {
     .option('--classes <list>', 'classes by number, or for the emoji model by name, separated by commas')
     .option('--prompt <text...>', 'what to draw, for models that draw from text: one image for each text')
     .option('--model <name>', 'preset; rasterline plan --all lists them', EMBEDDED_MODEL)
-    .option('--checkpoint <file>', 'checkpoint of the transformer: path or URL of a .safetensors or .pt file')
+    .option('--checkpoint <file>', 'checkpoint of the transformer: path, folder, URL or hf:owner/name@revision')
     .option('--vq <file>', 'checkpoint of the VQ tokenizer')
     .option('--text-encoder <file>', 'checkpoint of the T5 encoder, for LlamaGen from text')
     .option('--tokenizer <file>', 'tokenizer.json of the model that reads the prompt')
@@ -102,9 +103,21 @@ async function run(flags: GenerateFlags): Promise<void> {
     const bar = progressBar('loading');
     const onProgress = ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }) =>
       bar.update(loadedBytes, totalBytes);
+    const download = progressBar('download');
+    const onDownload = ({ loadedBytes, totalBytes }: DownloadProgress) => download.update(loadedBytes, totalBytes);
     const { checkpoint, vq, textEncoder, tokenizer, tokenizerConfig, vqPreset } = flags;
     const sources = defined({ checkpoint, vq, textEncoder, tokenizer, tokenizerConfig, vqPreset });
-    using model = await loadModel(runtime, name, { ...sources, dtype, onProgress, signal }).finally(() => bar.stop());
+    using model = await loadModel(runtime, name, {
+      ...sources,
+      ...hubEnvironment(),
+      dtype,
+      onProgress,
+      onDownload,
+      signal,
+    }).finally(() => {
+      bar.stop();
+      download.stop();
+    });
     const result = await measuredRun(model, 'drawing', { prompt, cache, signal, ...sampling });
     await writeAll(files, result.images);
     for (const file of files) console.log(file);
@@ -114,6 +127,11 @@ async function run(flags: GenerateFlags): Promise<void> {
   } finally {
     release();
   }
+}
+
+/** Where the hub is and who asks, as its own tools are told. */
+function hubEnvironment() {
+  return defined({ endpoint: process.env['HF_ENDPOINT'], token: process.env['HF_TOKEN'] });
 }
 
 async function promptOf(

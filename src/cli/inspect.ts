@@ -2,19 +2,19 @@ import { Command } from 'commander';
 import { MODEL_NAMES, modelPreset } from '../models/load.ts';
 import type { Part } from '../models/preset.ts';
 import { SizeLoader } from '../models/size-loader.ts';
-import { type Checkpoint, openCheckpoint, type StoredTensor } from '../tensor/checkpoint.ts';
-import { openSource } from '../tensor/open-source.ts';
+import type { Checkpoint, StoredTensor } from '../tensor/checkpoint.ts';
+import { openFiles } from '../tensor/open-files.ts';
 import { count, describeShape, sameShape } from '../tensor/shape.ts';
 import { megabytes, table } from './options.ts';
 
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('what is in a checkpoint: its tensors, and the preset that fits it')
-    .argument('<file>', 'path or URL of a .safetensors or .pt file')
+    .argument('<file>', 'path, folder, URL or hf:owner/name of a checkpoint')
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  $ rasterline inspect c2i_XL_384.pt')
     .action(async (file: string, { json }: { json?: boolean }) => {
-      const checkpoint = await openCheckpoint(await openSource(file));
+      const { checkpoint } = await openFiles(file);
       try {
         const tensors = [...checkpoint.tensors.values()].map(({ name, dtype, shape, bytes }) => ({
           name,

@@ -1,9 +1,10 @@
 /** From a model's name and its checkpoint files to a model on the GPU. */
 
 import { packagedSource } from '#platform';
-import { type Checkpoint, openCheckpoint } from '../tensor/checkpoint.ts';
 import { OptionError } from '../tensor/errors.ts';
-import { type CheckpointSource, openSource } from '../tensor/open-source.ts';
+import { type FileSet, openFirst } from '../tensor/file-set.ts';
+import { type FilesOptions, type OpenedFiles, openFiles } from '../tensor/open-files.ts';
+import type { CheckpointSource } from '../tensor/open-source.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { ImageModel } from './image-model.ts';
 import { JANUS_PRESETS } from './janus/config.ts';
@@ -13,10 +14,13 @@ import { llamaGenPreset } from './llamagen/preset.ts';
 import { LUMINA_PRESETS } from './lumina/config.ts';
 import { luminaPreset } from './lumina/preset.ts';
 import type { ModelOptions, Part, PartFile, Preset, Prompt, WeightDtype } from './preset.ts';
-import { loadTokenizer } from './tokenizer.ts';
+import { loadTokenizer, type TextTokenizer } from './tokenizer.ts';
 
-export interface LoadModelOptions extends Omit<ModelOptions, 'tokenizer'>, Partial<Record<Part, CheckpointSource>> {
-  /** The checkpoint's tokenizer.json, for models that draw from text, and its tokenizer_config.json. */
+export interface LoadModelOptions
+  extends Omit<ModelOptions, 'tokenizer'>,
+    FilesOptions,
+    Partial<Record<Part, CheckpointSource | FileSet>> {
+  /** tokenizer.json of models that draw from text, and its tokenizer_config.json. Default: those beside the checkpoint. */
   readonly tokenizer?: CheckpointSource;
   readonly tokenizerConfig?: CheckpointSource;
   /** Of LlamaGen: `vq-ds16` (default) or `vq-ds8`. */
@@ -40,7 +44,8 @@ export function modelPreset(name: string, options: { readonly vqPreset?: string 
 }
 
 /**
- * Loads a model by name: `emoji`, which ships with the package, or a released one with its checkpoints.
+ * Loads a model by name: `emoji`, which ships with the package, or a released one with its checkpoints, each a file, a
+ * folder, a URL, or a repository of the Hugging Face hub (`hf:owner/name@revision`).
  *
  * Throws OptionError for an unknown name or a missing file, FormatError for a file that is damaged or of another model.
  */
@@ -51,17 +56,18 @@ export async function loadModel(
 ): Promise<ImageModel<Prompt>> {
   const preset = modelPreset(name, options);
   expectDtype(options.dtype);
-  const opened: Partial<Record<Part, Checkpoint>> = {};
+  const opened: Partial<Record<Part, OpenedFiles>> = {};
   try {
     for (const [part, file] of Object.entries(preset.parts) as [Part, PartFile][]) {
-      const source = await partSource(preset, part, file, options);
-      if (source) opened[part] = await openCheckpoint(source);
+      const found = await openPart(preset, part, file, opened.checkpoint?.files, options);
+      if (found) opened[part] = found;
     }
-    const { tokenizer: words, tokenizerConfig: config, ...rest } = options;
-    const tokenizer = words && (await loadTokenizer(words, { ...options, ...(config && { config }) }));
-    return await preset.load(runtime, opened, { ...rest, ...(tokenizer && { tokenizer }) });
+    const tokenizer = preset.classes === undefined ? await openTokenizer(opened, options) : undefined;
+    const { tokenizer: _, tokenizerConfig: __, ...rest } = options;
+    const checkpoints = Object.fromEntries(Object.entries(opened).map(([part, { checkpoint }]) => [part, checkpoint]));
+    return await preset.load(runtime, checkpoints, { ...rest, ...(tokenizer && { tokenizer }) });
   } finally {
-    for (const checkpoint of Object.values(opened)) await checkpoint.close();
+    for (const { checkpoint } of Object.values(opened)) await checkpoint.close();
   }
 }
 
@@ -72,10 +78,33 @@ export function expectDtype(dtype: WeightDtype | undefined): void {
     throw new OptionError(`dtype: expected one of ${known.join(', ')}, got ${String(dtype)}`);
 }
 
-async function partSource(preset: Preset, part: Part, file: PartFile, options: LoadModelOptions) {
+async function openPart(
+  preset: Preset,
+  part: Part,
+  { packaged, beside, optional }: PartFile,
+  files: FileSet | undefined,
+  options: LoadModelOptions,
+): Promise<OpenedFiles | undefined> {
   const source = options[part];
-  if (source !== undefined) return await openSource(source, options);
-  if (file.packaged !== undefined) return await packagedSource(file.packaged);
-  if (file.optional) return undefined;
-  throw new OptionError(`${part}: expected a file for ${preset.name}, got none; give its path or URL`);
+  if (source !== undefined) return await openFiles(source, options);
+  if (packaged !== undefined) return await openFiles(await packagedSource(packaged), options);
+  const found = files && beside && (await openFirst(files, beside));
+  if (found) return await openFiles(found.source, options);
+  if (optional) return undefined;
+  throw new OptionError(
+    `${part}: expected a file for ${preset.name}, got none; give its path, its URL, or hf:owner/name`,
+  );
+}
+
+/** The tokenizer that the caller names, or that lies beside the text encoder's checkpoint or the transformer's. */
+async function openTokenizer(
+  opened: Partial<Record<Part, OpenedFiles>>,
+  options: LoadModelOptions,
+): Promise<TextTokenizer | undefined> {
+  const files = opened.textEncoder?.files ?? opened.checkpoint?.files;
+  const beside = async (file: string) => (files ? (await openFirst(files, [file]))?.source : undefined);
+  const words = options.tokenizer ?? (await beside('tokenizer.json'));
+  if (words === undefined) return undefined;
+  const config = options.tokenizerConfig ?? (options.tokenizer ? undefined : await beside('tokenizer_config.json'));
+  return await loadTokenizer(words, { ...options, ...(config && { config }) });
 }

@@ -36,6 +36,8 @@ export interface ModelOptions extends LoadOptions {
 export interface PartFile {
   /** The file that the package ships. */
   readonly packaged?: string;
+  /** Where it is looked for among the files of the transformer's checkpoint when a caller names none. */
+  readonly beside?: readonly string[];
   /** The model draws without it, from ids or features. */
   readonly optional?: boolean;
 }

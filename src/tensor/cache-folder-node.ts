@@ -5,8 +5,15 @@ import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { DeviceError } from './errors.ts';
 
+/** `$XDG_CACHE_HOME/rasterline`, else `~/.cache/rasterline`. */
+export function cacheBase(): string {
+  const configured = process.env.XDG_CACHE_HOME;
+  const base = configured && isAbsolute(configured) ? configured : join(homedir(), '.cache');
+  return join(base, 'rasterline');
+}
+
 /**
- * The folder `name` of our cache (`$XDG_CACHE_HOME/rasterline`, else `~/.cache/rasterline`), holding all of `files`.
+ * The folder `name` of our cache (see `cacheBase`), holding all of `files`.
  *
  * Where some are missing, `fill` writes into a folder of its own, which is then renamed: no process ever sees half of
  * it, and of several that fill at once the first wins and the others use what it made. Throws DeviceError where the
@@ -17,9 +24,7 @@ export async function cachedFolder(
   files: readonly string[],
   fill: (folder: string) => Promise<void>,
 ): Promise<string> {
-  const configured = process.env.XDG_CACHE_HOME;
-  const base = configured && isAbsolute(configured) ? configured : join(homedir(), '.cache');
-  const folder = join(base, 'rasterline', name);
+  const folder = join(cacheBase(), name);
   if (await holds(folder, files)) return folder;
   try {
     await mkdir(dirname(folder), { recursive: true });

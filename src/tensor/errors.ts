@@ -23,6 +23,14 @@ export class FormatError extends RasterlineError {
   override readonly name = 'FormatError';
 }
 
+/** A file that is not where it was looked for. */
+export class NotFoundError extends FormatError {}
+
+/** A cache that cannot be read or written, such as on a full disk. */
+export class StorageError extends RasterlineError {
+  override readonly name = 'StorageError';
+}
+
 /** An option outside what it may be. */
 export class OptionError extends RasterlineError {
   override readonly name = 'OptionError';

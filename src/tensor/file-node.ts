@@ -1,10 +1,11 @@
 /** A checkpoint file on disk, in Node. */
 
-import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ByteSource, rangedSource } from './bytes.ts';
-import { FormatError } from './errors.ts';
+import { FormatError, NotFoundError } from './errors.ts';
+import type { FileSet } from './file-set.ts';
 
 /** Node reads at most 2^31 - 1 bytes at a time. */
 const READ_BYTES = 2 ** 30;
@@ -13,7 +14,8 @@ const READ_BYTES = 2 ** 30;
 export async function fileSource(path: string): Promise<ByteSource> {
   const handle = await open(path, 'r').catch((cause: NodeJS.ErrnoException) => {
     const remedy = cause.code === 'ENOENT' ? '; check the path, or download the checkpoint first' : '';
-    throw new FormatError(`${path}: expected a readable file, got ${described(cause)}${remedy}`, { cause });
+    const Kind = cause.code === 'ENOENT' ? NotFoundError : FormatError;
+    throw new Kind(`${path}: expected a readable file, got ${described(cause)}${remedy}`, { cause });
   });
   try {
     const status = await handle.stat();
@@ -31,6 +33,12 @@ export async function fileSource(path: string): Promise<ByteSource> {
     await handle.close();
     throw error;
   }
+}
+
+/** The files of a folder; undefined for what is no folder. */
+export async function folderSet(path: string): Promise<FileSet | undefined> {
+  const status = await stat(path).catch(() => undefined);
+  return status?.isDirectory() ? { name: path, open: (file) => fileSource(join(path, file)) } : undefined;
 }
 
 /** A file that ships with this package, wherever its code was bundled to inside the package's folder. */

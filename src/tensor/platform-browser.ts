@@ -10,7 +10,10 @@ import {
 } from './adapter.ts';
 import type { ByteSource } from './bytes.ts';
 import { DeviceError, OptionError, RasterlineError } from './errors.ts';
+import type { FileSet } from './file-set.ts';
 import { urlSource } from './url-source.ts';
+
+export { fileCache } from './file-cache-browser.ts';
 
 /** Asks the browser for an adapter. Throws DeviceError where WebGPU is off, OptionError for a driver of Node's. */
 export async function findAdapter(choice: AdapterChoice = {}): Promise<FoundAdapter> {
@@ -45,6 +48,11 @@ export async function listAdapters(): Promise<readonly ListedAdapter[]> {
 /** Throws OptionError: a page cannot open a path. */
 export async function fileSource(path: string): Promise<ByteSource> {
   throw new OptionError(`source: expected a URL or a Blob in a browser, got the path '${path}'`);
+}
+
+/** A page has no folders: undefined, so that `fileSource` says so. */
+export async function folderSet(_path: string): Promise<FileSet | undefined> {
+  return undefined;
 }
 
 /** A file that ships with this package, beside the folder of its bundled code. */

@@ -19,7 +19,8 @@ import { DeviceError, OptionError } from './errors.ts';
 import { unpackSwiftShader } from './swiftshader-node.ts';
 import { hasSystemLoader, loadVulkan, oldLavapipe, withEnvironment } from './vulkan-node.ts';
 
-export { fileSource, packagedSource } from './file-node.ts';
+export { fileCache } from './file-cache-node.ts';
+export { fileSource, folderSet, packagedSource } from './file-node.ts';
 
 type Create = (options: string[]) => GPU;
 

@@ -2,69 +2,88 @@
 
 import { type ByteSource, rangedSource } from './bytes.ts';
 import { FormatError } from './errors.ts';
+import { type Attempt, type HttpOptions, PassingError, reason, request, retried } from './http.ts';
 
-export interface UrlOptions {
-  /** Ends the opening and every later read; they then reject with the signal's reason. */
-  readonly signal?: AbortSignal;
-  /** Default: the platform's `fetch`. */
-  readonly fetch?: typeof fetch;
-}
+export type UrlOptions = HttpOptions;
 
 /**
  * Asks the server for one byte, to learn the size and that it honours ranges.
  *
- * Throws FormatError when the file is not there, when ranges are ignored, or when an answer has another length.
+ * Throws FormatError when the file is not there, when ranges are ignored, when an answer has another length, when the file
+ * changes between two reads, and when nothing arrives in time, try after try.
  */
 export async function urlSource(url: string | URL, options: UrlOptions = {}): Promise<ByteSource> {
   const name = String(url);
-  const ask = (headers: Record<string, string>, method = 'GET') => request(name, { ...options, headers, method });
-
-  const probe = await ask({ range: 'bytes=0-0' });
-  await probe.body?.cancel();
-  const size = probe.status === 416 ? 0 : (statedRange(probe)?.size ?? (await lengthOf(name, ask)));
-  if (probe.status === 416 && statedRange(probe)?.size !== 0) throw unexpectedStatus(name, probe);
-
+  const { size, tag } = await probe(name, options);
   return rangedSource({
     name,
     size,
     async readRange(offset, length) {
-      const response = await ask({ range: `bytes=${offset}-${offset + length - 1}` });
-      const stated = statedRange(response);
-      if (stated && (stated.offset !== offset || stated.length !== length || stated.size !== size)) {
-        await response.body?.cancel();
-        const got = `content-range ${response.headers.get('content-range')}`;
-        throw new FormatError(`${name}: expected bytes ${offset}-${offset + length - 1} of ${size}, got ${got}`);
-      }
-      return exactBody(name, response, length, options.signal);
+      const bytes = new Uint8Array(length);
+      let filled = 0;
+      await retried(name, options, async (attempt) => {
+        const first = offset + filled;
+        const rest = bytes.subarray(filled);
+        const response = await part(name, options, attempt, first, offset + length - 1);
+        await expectSame(name, response, { first, length: rest.length, size, tag });
+        for await (const count of fill(name, response, rest, attempt)) filled += count;
+      });
+      return bytes;
     },
   });
 }
 
-/** A response with status 206, or 416 which the caller judges. */
-async function request(name: string, options: UrlOptions & RequestInit): Promise<Response> {
-  const { fetch: send = globalThis.fetch, ...init } = options;
-  let response: Response;
-  try {
-    response = await send(name, init as RequestInit);
-  } catch (cause) {
-    options.signal?.throwIfAborted();
-    throw new FormatError(`${name}: expected an answer from the server, got ${reason(cause)}`, { cause });
-  }
-  const isHead = init.method === 'HEAD';
-  if (response.status === 206 || response.status === 416 || (isHead && response.ok)) return response;
-  await response.body?.cancel();
-  if (response.status === 200) {
-    throw new FormatError(
-      `${name}: expected status 206 (a part of the file), got 200; the server ignores ranges, so download the file and open it from there`,
-    );
-  }
-  throw unexpectedStatus(name, response);
+interface Probed {
+  readonly size: number;
+  /** The file's etag; undefined where a browser hides it across origins. */
+  readonly tag: string | undefined;
 }
 
-function unexpectedStatus(name: string, response: Response): FormatError {
-  const remedy = response.status === 404 ? '; check the address' : '';
-  return new FormatError(
-    `${name}: expected status 206, got ${response.status} ${response.statusText}`.trimEnd() + remedy,
+async function probe(name: string, options: UrlOptions): Promise<Probed> {
+  return await retried(name, options, async (attempt) => {
+    const response = await part(name, options, attempt, 0, 0, [206, 416]);
+    await response.body?.cancel();
+    const tag = response.headers.get('etag') ?? undefined;
+    const stated = statedRange(response);
+    if (response.status === 416) {
+      if (stated?.size === 0) return { size: 0, tag };
+      throw new FormatError(`${name}: expected status 206, got 416`);
+    }
+    return { size: stated?.size ?? (await lengthOf(name, options, attempt)), tag };
+  });
+}
+
+/** Bytes [first, last]. */
+async function part(
+  name: string,
+  options: UrlOptions,
+  { signal }: Attempt,
+  first: number,
+  last: number,
+  accepted: readonly number[] = [206],
+): Promise<Response> {
+  const init = { signal, headers: { range: `bytes=${first}-${last}` } };
+  const response = await request(name, options, init, [...accepted, 200]);
+  if (response.status !== 200) return response;
+  await response.body?.cancel();
+  throw new FormatError(
+    `${name}: expected status 206 (a part of the file), got 200; the server ignores ranges, so download the file and open it from there`,
+  );
+}
+
+async function expectSame(
+  name: string,
+  response: Response,
+  { first, length, size, tag }: Probed & { readonly first: number; readonly length: number },
+): Promise<void> {
+  const stated = statedRange(response);
+  const isRange = !stated || (stated.offset === first && stated.length === length && stated.size === size);
+  const now = response.headers.get('etag') ?? undefined;
+  if (isRange && (tag === undefined || now === undefined || now === tag)) return;
+  await response.body?.cancel();
+  const got = isRange ? `etag ${now}` : `content-range ${response.headers.get('content-range')}`;
+  throw new FormatError(
+    `${name}: expected bytes ${first}-${first + length - 1} of ${size}${isRange ? ` of etag ${tag}` : ''}, got ${got}; the file changed, open it again`,
   );
 }
 
@@ -79,48 +98,42 @@ function statedRange(response: Response): { offset: number; length: number; size
 }
 
 /** The content-length of a HEAD request: unlike content-range, a browser always shows it. */
-async function lengthOf(
-  name: string,
-  ask: (headers: Record<string, string>, method: string) => Promise<Response>,
-): Promise<number> {
-  const header = (await ask({}, 'HEAD')).headers.get('content-length') ?? '';
-  if (!/^\d{1,15}$/.test(header)) {
-    throw new FormatError(`${name}: expected a content-length, got ${header === '' ? 'none' : header}`);
-  }
-  return Number(header);
+async function lengthOf(name: string, options: UrlOptions, { signal }: Attempt): Promise<number> {
+  const response = await request(name, options, { signal, method: 'HEAD' }, [200, 206]);
+  const header = response.headers.get('content-length') ?? '';
+  if (/^\d{1,15}$/.test(header)) return Number(header);
+  throw new FormatError(`${name}: expected a content-length, got ${header === '' ? 'none' : header}`);
 }
 
-/** Reads no further than `length` bytes, whatever the server goes on to send. */
-async function exactBody(
+/** Fills `bytes` with the body and says how far each time; reads no further, whatever the server goes on to send. */
+async function* fill(
   name: string,
   response: Response,
-  length: number,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length);
+  bytes: Uint8Array,
+  { signal, alive }: Attempt,
+): AsyncGenerator<number> {
   const reader = response.body?.getReader();
   let filled = 0;
   try {
     for (;;) {
       const part = await reader?.read();
       if (part?.value === undefined) break;
-      if (part.value.length > length - filled) {
+      alive();
+      if (part.value.length > bytes.length - filled) {
         await reader?.cancel();
-        throw new FormatError(`${name}: expected an answer of ${length} bytes, got more`);
+        throw new FormatError(`${name}: expected an answer of ${bytes.length} bytes, got more`);
       }
       bytes.set(part.value, filled);
       filled += part.value.length;
+      yield part.value.length;
     }
   } catch (cause) {
-    signal?.throwIfAborted();
+    if (signal.aborted) throw signal.reason;
     if (cause instanceof FormatError) throw cause;
-    throw new FormatError(`${name}: expected ${length} bytes, got ${filled} and then ${reason(cause)}`, { cause });
+    throw new PassingError(`${name}: expected ${bytes.length} bytes, got ${filled} and then ${reason(cause)}`, {
+      cause,
+    });
   }
-  if (filled < length) throw new FormatError(`${name}: expected an answer of ${length} bytes, got ${filled}`);
-  return bytes;
-}
-
-function reason(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
-  return cause.cause instanceof Error ? `${cause.message} (${cause.cause.message})` : cause.message;
+  if (filled < bytes.length)
+    throw new PassingError(`${name}: expected an answer of ${bytes.length} bytes, got ${filled}`);
 }

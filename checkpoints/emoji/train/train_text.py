@@ -96,9 +96,9 @@ if __name__ == "__main__":
     hidden = [p for p in model.layers.parameters() if p.dim() == 2]
     rest = [p for p in model.parameters() if p.dim() == 1 or all(p is not q for q in hidden)]
     optimizers = [
-        torch.optim.Muon([{"params": hidden, "peak": 3e-4}], weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon([{"params": hidden, "peak": 1e-4}], weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(
-            [{"params": rest, "peak": 2e-4}, {"params": list(text.parameters()), "peak": 6e-4}],
+            [{"params": rest, "peak": 1e-4}, {"params": list(text.parameters()), "peak": 3e-4}],
             betas=(0.9, 0.95), weight_decay=0.01, fused=True,
         ),
     ]  # fmt: skip

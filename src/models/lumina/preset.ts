@@ -8,6 +8,9 @@ import { LUMINA_PRESETS } from './config.ts';
 import { Lumina } from './index.ts';
 import { LUMINA_FLOAT, LUMINA_IGNORED, loadLumina } from './load.ts';
 
+/** Where Chameleon's VQGAN lies in the official repositories. */
+const VQGAN_FILES = ['vqgan.ckpt', 'tokenizer/vqgan.ckpt', 'ckpts/chameleon/tokenizer/vqgan.ckpt'];
+
 /** `name` is a key of LUMINA_PRESETS. */
 export function luminaPreset(name: string): Preset {
   const config = LUMINA_PRESETS[name];
@@ -22,7 +25,7 @@ export function luminaPreset(name: string): Preset {
     vocabulary: vq.codebook.count,
     vq,
     conditionTokens: (promptTokens) => promptTokens + 3,
-    parts: { checkpoint: {}, vq: {} },
+    parts: { checkpoint: {}, vq: { beside: VQGAN_FILES } },
     ignored: (part) => (part === 'vq' ? VQ_IGNORED : LUMINA_IGNORED),
     keptInFloat: (part) => (part === 'vq' ? VQ_FLOAT : LUMINA_FLOAT),
     take: async (part, loader) => (part === 'vq' ? await loadVqDecoder(loader, vq) : await loadLumina(loader, config)),
