@@ -75,6 +75,9 @@ describe('the command line', () => {
       [['generate', '--classes', '1', '--temperature', '-1'], /OptionError: temperature: expected/],
       [['generate', '--classes', '1', '--seed', 'x'], /expected a number, got 'x'/],
       [['generate', '--classes', '1', '--driver', 'cuda'], /OptionError: driver: expected one of/],
+      [['generate', '--prompt', 'a cat'], /OptionError: classes: expected --classes <list> for emoji/],
+      [['generate', '--classes', '1', '--dtype', 'int3'], /OptionError: dtype: expected one of f32, f16, int8, int4/],
+      [['generate', '--classes', '1', '--model', 'janus-pro-1b'], /OptionError: prompt: expected --prompt/],
       [['generate', '--classes', '1', '--model', 'llamagen-b-256'], /OptionError: checkpoint: expected a file/],
       [
         ['generate', '--classes', '1', '--out', join(folder, 'no/such/folder.png')],
@@ -127,6 +130,22 @@ describe('the command line', () => {
     assert.match(out, /fits: emoji/);
     const { out: json } = await rasterline(['inspect', '--json', 'test/golden/llamagen-vq/model.safetensors']);
     assert.equal(JSON.parse(json).format, 'safetensors');
+  });
+
+  it('tells what quantising the embedded checkpoint would cost, in weights and in logits', async () => {
+    const { code, out } = await rasterline(['inspect', '--quantize', 'int4', '--lines', '1']);
+    assert.equal(code, 0);
+    const relative = [...out.matchAll(/^layers\.\d+\.\S+ +([\d.]+) %/gm)].map((match) => Number(match[1]));
+    assert.equal(relative.length, 30);
+    // a uniform error of a step of 1 / 7 of the largest of 32: between a normal and a flat spread of weights
+    assert.ok(relative.every((error) => error > 4 && error < 15));
+    assert.match(out, /30 matrices: mean [\d.]+ %/);
+    assert.match(out, /logits of emoji in int4 against f16, 16 tokens of 1 lines: drift 0\.\d+ on average/);
+    const wrong = await rasterline(['inspect', '--quantize', 'int3']);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.err, /quantize: expected int8 or int4, got int3/);
+    const heads = await rasterline(['inspect', '--quantize', 'int4', '--lines', '17']);
+    assert.match(heads.err, /lines: expected a whole number from 1 to 16, got 17/);
   });
 
   it('plans keys and values in proportion to the budget', async () => {
