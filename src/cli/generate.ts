@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { planCache } from '../cache/policy.ts';
 import type { GeneratedImage } from '../image.ts';
 import type { ClassPrompt } from '../models/llamagen/condition.ts';
-import { EMBEDDED_MODEL, loadModel, modelPreset } from '../models/load.ts';
+import { EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, loadModel, modelPreset } from '../models/load.ts';
 import type { Preset, WeightDtype } from '../models/preset.ts';
 import { encodePng } from '../png.ts';
 import { resolveSampling } from '../sampler.ts';
@@ -19,7 +19,7 @@ import { measuredRun } from './run.ts';
 import { expectWritable, writeWhole } from './write.ts';
 
 interface GenerateFlags extends CacheFlags {
-  readonly model: string;
+  readonly model?: string;
   readonly classes?: string;
   readonly prompt?: readonly string[];
   readonly checkpoint?: string;
@@ -45,7 +45,7 @@ export function generateCommand(): Command {
     .description('draw images, one for each class or prompt, and write them as PNG files')
     .option('--classes <list>', 'classes by number, or for the emoji model by name, separated by commas')
     .option('--prompt <text...>', 'what to draw, for models that draw from text: one image for each text')
-    .option('--model <name>', 'preset; rasterline plan --all lists them', EMBEDDED_MODEL)
+    .option('--model <name>', 'preset; rasterline plan --all lists them (default: emoji, or emoji-text with --prompt)')
     .option('--checkpoint <file>', 'checkpoint of the transformer: path, folder, URL or hf:owner/name@revision')
     .option('--vq <file>', 'checkpoint of the VQ tokenizer')
     .option('--text-encoder <file>', 'checkpoint of the T5 encoder, for LlamaGen from text')
@@ -67,6 +67,7 @@ export function generateCommand(): Command {
       `
 Examples:
   $ rasterline generate --classes "pizza,tiger face" --out emoji.png
+  $ rasterline generate --prompt "hot pepper" "a bear's face"
   $ rasterline generate --classes pizza --policy linear --budget 4 --seed 7
   $ rasterline generate --model llamagen-xl-384 --checkpoint c2i_XL_384.pt --vq vq_ds16_c2i.pt --classes 207,360 --budget 6`,
     );
@@ -74,7 +75,7 @@ Examples:
 }
 
 async function run(flags: GenerateFlags): Promise<void> {
-  const { model: name, driver, dtype, out } = flags;
+  const { driver, dtype, out, model: name = flags.prompt ? EMBEDDED_TEXT_MODEL : EMBEDDED_MODEL } = flags;
   const sampling = defined({
     seed: flags.seed,
     firstImage: flags.firstImage,
