@@ -1,10 +1,7 @@
 import { Command } from 'commander';
-import { MODEL_NAMES, modelPreset } from '../models/load.ts';
-import type { Part } from '../models/preset.ts';
-import { SizeLoader } from '../models/size-loader.ts';
-import type { Checkpoint, StoredTensor } from '../tensor/checkpoint.ts';
+import { fittingPresets } from '../models/fitting.ts';
 import { openFiles } from '../tensor/open-files.ts';
-import { count, describeShape, sameShape } from '../tensor/shape.ts';
+import { count, describeShape } from '../tensor/shape.ts';
 import { megabytes, table } from './options.ts';
 
 export function inspectCommand(): Command {
@@ -22,7 +19,7 @@ export function inspectCommand(): Command {
           shape,
           bytes,
         }));
-        const presets = await fittingPresets(checkpoint);
+        const presets = (await fittingPresets(checkpoint)).map(({ preset, part }) => `${preset.name} (${part})`);
         const { format, metadata } = checkpoint;
         if (json) return void console.log(JSON.stringify({ file, format, metadata, presets, tensors }, undefined, 2));
         console.log(
@@ -42,23 +39,4 @@ export function inspectCommand(): Command {
         await checkpoint.close();
       }
     });
-}
-
-/** Presets of which a part takes all tensors of the checkpoint, and no other. Resolutions of one size share them. */
-async function fittingPresets({ tensors }: Checkpoint): Promise<string[]> {
-  const fitting: string[] = [];
-  for (const name of MODEL_NAMES) {
-    const preset = modelPreset(name);
-    for (const part of Object.keys(preset.parts) as Part[]) {
-      const sizes = new SizeLoader('f16');
-      await preset.take(part, sizes);
-      const official = (name: string) => preset.officialName?.(name) ?? name;
-      const needed = [...tensors.values()].filter(
-        ({ name }) => !preset.ignored(part).some((pattern) => pattern.test(official(name))),
-      );
-      const fits = ({ name, shape }: StoredTensor) => sameShape(sizes.shapes.get(official(name)) ?? [], shape);
-      if (needed.length === sizes.shapes.size && needed.every(fits)) fitting.push(`${name} (${part})`);
-    }
-  }
-  return fitting;
 }
