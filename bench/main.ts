@@ -1,7 +1,8 @@
-/** `npm run bench [-- kernels|store|decode|encode ...]`: all groups, or those named. RASTERLINE_DRIVER chooses the driver. */
+/** `npm run bench [-- kernels|store|decode|encode|full-size ...]`: all groups but full-size, or those named. RASTERLINE_DRIVER chooses the driver. */
 
 import { Runtime } from '../src/tensor/runtime.ts';
 import { decodeRows, encodeRows } from './decode.ts';
+import { fullSizeRows } from './full-size.ts';
 import { kernelRows, storeRows } from './kernels.ts';
 import { conditions, report, save } from './support.ts';
 
@@ -12,15 +13,19 @@ const GROUPS: Readonly<Record<string, (runtime: Runtime) => Promise<readonly obj
   encode: encodeRows,
 };
 
+/** Only when named: it writes 3 GB. */
+const LARGE = { 'full-size': fullSizeRows };
+
 const asked = process.argv.slice(2);
-const unknown = asked.find((name) => !Object.hasOwn(GROUPS, name));
-if (unknown !== undefined) throw new Error(`bench: expected some of ${Object.keys(GROUPS).join(', ')}, got ${unknown}`);
+const all = { ...GROUPS, ...LARGE };
+const unknown = asked.find((name) => !Object.hasOwn(all, name));
+if (unknown !== undefined) throw new Error(`bench: expected some of ${Object.keys(all).join(', ')}, got ${unknown}`);
 const runtime = await Runtime.open();
 const about = conditions(runtime);
 report('conditions', [about]);
 const results: Record<string, unknown> = { conditions: about };
 for (const name of asked.length > 0 ? asked : Object.keys(GROUPS)) {
-  const rows = await GROUPS[name]!(runtime);
+  const rows = await all[name as keyof typeof all]!(runtime);
   report(name, rows);
   results[name] = rows;
 }

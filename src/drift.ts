@@ -9,7 +9,7 @@ export interface TraceOptions<Prompt> {
   readonly prompt: Prompt;
   /** First lines of the image to trace; at most all. */
   readonly lines: number;
-  /** Tokens [step][image] to feed. Default: after every step the largest of the guided logits. */
+  /** Tokens [step][image] to feed. Default: after every step the largest logit's. */
   readonly tokens?: readonly Uint32Array<ArrayBuffer>[];
   readonly onStep?: (done: number, steps: number) => void;
   readonly signal?: AbortSignal;
@@ -18,14 +18,14 @@ export interface TraceOptions<Prompt> {
 export interface LogitTrace {
   /** Fed after each step, [step][image]. */
   readonly tokens: readonly Uint32Array<ArrayBuffer>[];
-  /** Of each step whose token is not fixed by the grid, [R, V]; conditional rows first. */
+  /** Of each step whose token is not fixed by the grid, [B, V]. */
   readonly logits: readonly Float32Array[];
-  /** R: images, doubled where the model's own sampling is guided. */
-  readonly rows: number;
+  readonly images: number;
 }
 
 /**
- * Runs a model over the first lines of an image and reads the logits of every step back. Everything is remembered.
+ * Runs a model over the first lines of images, without guidance and with everything remembered, and reads the logits of
+ * every step back.
  *
  * Throws OptionError for lines out of range, what the prompt throws, and the signal's reason.
  */
@@ -33,11 +33,11 @@ export async function traceLogits<Prompt>(
   model: ImageModel<Prompt>,
   { prompt, lines, tokens: given, onStep, signal }: TraceOptions<Prompt>,
 ): Promise<LogitTrace> {
-  const { runtime, defaults, imageTokens } = model;
+  const { runtime, imageTokens } = model;
   const grid = model.grid(prompt);
   if (!Number.isSafeInteger(lines) || lines < 1 || lines > grid.lines)
     throw new OptionError(`lines: expected a whole number from 1 to ${grid.lines}, got ${lines}`);
-  using condition = model.condition(prompt, defaults.guidanceScale > 1);
+  using condition = model.condition(prompt, false);
   const { rows, images, tokens: length } = condition;
   const shape = { ...model.geometry, ...grid, ...condition, lines, condition: length, dtype: model.kvDtype };
   using store = await KvStore.open(runtime, shape, planCache({}, lines));
@@ -55,25 +55,18 @@ export async function traceLogits<Prompt>(
     if (!isForced) logits.push(read);
     signal?.throwIfAborted();
     onStep?.(i + 1, steps);
-    const greedy = () => greedyTokens(read, images, defaults.guidanceScale).map((code) => code + imageTokens.first);
-    tokens.push(given?.[i] ?? (isForced ? new Uint32Array(images).fill(grid.lineEnd!) : greedy()));
+    const greedy = () => rowsOf(read, images).map((row) => imageTokens.first + largest(row));
+    tokens.push(given?.[i] ?? (isForced ? new Uint32Array(images).fill(grid.lineEnd!) : Uint32Array.from(greedy())));
     if (i + 1 === steps) break;
     token.write(tokens[i]!);
     runtime.run(step, ...store.place(i));
   }
-  return { tokens, logits, rows };
+  return { tokens, logits, images };
 }
 
-/** The largest guided logit of each image. `logits` [R, V]. */
-function greedyTokens(logits: Float32Array, images: number, scale: number): Uint32Array<ArrayBuffer> {
-  const rows = scale > 1 ? 2 * images : images;
-  const vocabulary = logits.length / rows;
-  return Uint32Array.from({ length: images }, (_, image) => {
-    const conditional = logits.subarray(image * vocabulary, (image + 1) * vocabulary);
-    if (scale <= 1) return largest(conditional);
-    const unconditional = logits.subarray((images + image) * vocabulary, (images + image + 1) * vocabulary);
-    return largest(conditional.map((c, i) => unconditional[i]! + (c - unconditional[i]!) * scale));
-  });
+function rowsOf(logits: Float32Array, rows: number): Float32Array[] {
+  const width = logits.length / rows;
+  return Array.from({ length: rows }, (_, row) => logits.subarray(row * width, (row + 1) * width));
 }
 
 function largest(values: Float32Array): number {
@@ -85,44 +78,43 @@ function largest(values: Float32Array): number {
 export interface Drift {
   /** Mean and largest |a − b| of a logit. */
   readonly mean: number;
-  readonly most: number;
-  /** Standard deviation of the first trace's logits around the mean of their row: what a drift is to be held against. */
-  readonly deviation: number;
-  /** Share of rows whose largest logit is the same. */
-  readonly sameLargest: number;
-  /** Rows compared: steps times R. */
-  readonly rows: number;
+  readonly largest: number;
+  /** Root of the mean square of a − b over the standard deviation of a, each row around its own mean. */
+  readonly relative: number;
+  /** Share of tokens that both find the likeliest. */
+  readonly sameChoice: number;
+  /** Tokens compared. */
+  readonly tokens: number;
 }
 
 /** Throws ShapeError for traces of different length or width. */
 export function logitDrift(a: LogitTrace, b: LogitTrace): Drift {
-  const size = ({ logits, rows }: LogitTrace) =>
-    `${logits.length} steps of ${rows} x ${(logits[0]?.length ?? 0) / rows}`;
+  const size = ({ logits, images }: LogitTrace) =>
+    `${logits.length} steps of ${images} rows, ${logits[0]?.length} logits`;
   if (size(a) !== size(b)) throw new ShapeError(`logitDrift: expected ${size(a)}, got ${size(b)}`);
-  const sums = { drift: 0, squares: 0, same: 0, values: 0 };
-  let most = 0;
+  let [drift, squares, spread, most, same, values] = [0, 0, 0, 0, 0, 0];
   for (const [step, all] of a.logits.entries()) {
-    const width = all.length / a.rows;
-    for (let from = 0; from < all.length; from += width) {
-      const one = all.subarray(from, from + width);
-      const other = b.logits[step]!.subarray(from, from + width);
-      const mean = one.reduce((sum, v) => sum + v, 0) / width;
-      for (const [i, v] of one.entries()) {
-        const drift = Math.abs(v - other[i]!);
-        sums.drift += drift;
-        sums.squares += (v - mean) ** 2;
-        most = Math.max(most, drift);
+    const others = rowsOf(b.logits[step]!, b.images);
+    for (const [image, row] of rowsOf(all, a.images).entries()) {
+      const other = others[image]!;
+      const mean = row.reduce((sum, v) => sum + v, 0) / row.length;
+      for (const [i, v] of row.entries()) {
+        const off = Math.abs(v - other[i]!);
+        drift += off;
+        squares += off * off;
+        spread += (v - mean) ** 2;
+        most = Math.max(most, off);
       }
-      if (largest(one) === largest(other)) sums.same++;
-      sums.values += width;
+      if (largest(row) === largest(other)) same++;
+      values += row.length;
     }
   }
-  const rows = a.logits.length * a.rows;
+  const tokens = a.logits.length * a.images;
   return {
-    mean: sums.drift / sums.values,
-    most,
-    deviation: Math.sqrt(sums.squares / sums.values),
-    sameLargest: sums.same / rows,
-    rows,
+    mean: drift / values,
+    largest: most,
+    relative: spread === 0 ? 0 : Math.sqrt(squares / spread),
+    sameChoice: same / tokens,
+    tokens,
   };
 }

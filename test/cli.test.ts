@@ -75,6 +75,9 @@ describe('the command line', () => {
       [['generate', '--classes', '1', '--temperature', '-1'], /OptionError: temperature: expected/],
       [['generate', '--classes', '1', '--seed', 'x'], /expected a number, got 'x'/],
       [['generate', '--classes', '1', '--driver', 'cuda'], /OptionError: driver: expected one of/],
+      [['generate', '--prompt', 'a cat'], /OptionError: classes: expected --classes <list> for emoji/],
+      [['generate', '--classes', '1', '--dtype', 'int3'], /OptionError: dtype: expected one of f32, f16, int8, int4/],
+      [['generate', '--classes', '1', '--model', 'janus-pro-1b'], /OptionError: prompt: expected --prompt/],
       [['generate', '--classes', '1', '--model', 'llamagen-b-256'], /OptionError: checkpoint: expected a file/],
       [
         ['generate', '--classes', '1', '--out', join(folder, 'no/such/folder.png')],
@@ -127,6 +130,48 @@ describe('the command line', () => {
     assert.match(out, /fits: emoji/);
     const { out: json } = await rasterline(['inspect', '--json', 'test/golden/llamagen-vq/model.safetensors']);
     assert.equal(JSON.parse(json).format, 'safetensors');
+  });
+
+  it('tells what quantising the embedded checkpoint would cost, in weights and in logits', async () => {
+    const { code, out } = await rasterline(['inspect', '--quantize', 'int4', '--lines', '1']);
+    assert.equal(code, 0);
+    const relative = [...out.matchAll(/^layers\.\d+\.\S+ .* int4 .* ([\d.]+) %/gm)].map((match) => Number(match[1]));
+    assert.equal(relative.length, 30);
+    // a uniform error of a step of 1 / 7 of the largest of 32: between a normal and a flat spread of weights
+    assert.ok(relative.every((error) => error > 4 && error < 15));
+    assert.match(out, /30 matrices: mean [\d.]+ %/);
+    assert.match(out, /logits of emoji in int4 against f16, 16 tokens of 1 lines: drift 0\.\d+ on average/);
+    const wrong = await rasterline(['inspect', '--quantize', 'int3']);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.err, /quantize: expected int8 or int4, got int3/);
+    const lines = await rasterline(['inspect', '--quantize', 'int4', '--lines', '17']);
+    assert.match(lines.err, /lines: expected a whole number from 1 to 16, got 17/);
+    const model = await rasterline(['inspect', '--quantize', 'int4', '--model', 'llamagen-b-256']);
+    assert.equal(model.code, 2);
+    assert.match(model.err, /model: expected one that .*gpt\.safetensors fits \(emoji\), got llamagen-b-256/);
+  });
+
+  it('tells what quantising a checkpoint of no preset would cost, without a GPU', async () => {
+    const { code, out } = await rasterline([
+      'inspect',
+      '--quantize',
+      'int8',
+      '--json',
+      'test/golden/llamagen-c2i/model.safetensors',
+    ]);
+    assert.equal(code, 0);
+    const { errors, total, model, drift } = JSON.parse(out);
+    assert.equal(errors.length, 3 * 5);
+    assert.equal(errors[1].name, 'layers.0.attention.wqkv.weight');
+    // a uniform error of a step of 1 / 127 of the largest of 32
+    for (const { relative } of errors) assert.ok(relative > 0.002 && relative < 0.008);
+    const sum = (pick: (error: { bytes: number }) => number) =>
+      errors.reduce((all: number, e: never) => all + pick(e), 0);
+    assert.equal(
+      total.bytes,
+      sum(({ bytes }) => bytes),
+    );
+    assert.deepEqual([model, drift], [undefined, undefined]);
   });
 
   it('plans keys and values in proportion to the budget', async () => {

@@ -12,18 +12,17 @@ import { goldenConfig, greedy, loadBare, trace } from './support/trace.ts';
 const prompt = { classes: [3, 7] };
 
 describe('drift', () => {
-  it('is of the logits that a run of all lines would have, fed what greedy guidance draws', async () => {
+  it('is of the logits that a run of all lines would have, fed the likeliest tokens', async () => {
     const runtime = await testRuntime();
     const golden = await openGolden('llamagen-c2i');
     const bare = await loadBare(runtime, golden.model, goldenConfig('llamagen-c2i'));
     using model = await tinyModel(runtime);
-    const { guidanceScale } = model.defaults;
-    const choose = (logits: Float32Array) => greedy(logits, 2, guidanceScale);
-    const expected = await trace(bare, { prompt, guided: true, choose });
+    const choose = (logits: Float32Array) => greedy(logits, 2, 1);
+    const expected = await trace(bare, { prompt, guided: false, choose });
 
     const traced = await traceLogits(model, { prompt, lines: 2 });
 
-    assert.equal(traced.rows, 4);
+    assert.equal(traced.images, 2);
     assert.equal(traced.logits.length, 16);
     for (const [step, logits] of traced.logits.entries()) {
       assert.deepEqual(logits, expected[step]!.logits, `step ${step}`);
@@ -49,9 +48,9 @@ describe('drift', () => {
     ].map((other) => logitDrift(float, other));
 
     assert.equal(runtime.liveBytes, before);
-    assert.deepEqual([again!.mean, again!.most, again!.sameLargest, again!.rows], [0, 0, 1, 64]);
-    assert.ok(int8!.mean > 0 && 4 * int8!.mean < int4!.mean && int4!.mean < int4!.deviation);
-    assert.ok(int8!.mean < int8!.most && int8!.sameLargest >= int4!.sameLargest);
+    assert.deepEqual(again, { mean: 0, largest: 0, relative: 0, sameChoice: 1, tokens: 32 });
+    assert.ok(int8!.mean > 0 && 4 * int8!.mean < int4!.mean && int4!.relative < 1);
+    assert.ok(int8!.mean < int8!.largest && int8!.sameChoice >= int4!.sameChoice);
   });
 
   it('feeds the ends of lines, and counts no logits there', async () => {
@@ -77,16 +76,16 @@ describe('drift', () => {
     const of = (...logits: number[][]): LogitTrace => ({
       tokens: [],
       logits: logits.map((step) => Float32Array.from(step)),
-      rows: 2,
+      images: 2,
     });
     const a = of([1, 2, 3, 1], [0, 4, 2, 0]);
     const b = of([1, 2.5, 3, 5], [0, 4, 2, 0]);
     assert.deepEqual(logitDrift(a, b), {
       mean: 4.5 / 8,
-      most: 4,
-      deviation: Math.sqrt((2 * 0.25 + 2 * 1 + 2 * 4 + 2 * 1) / 8),
-      sameLargest: 3 / 4,
-      rows: 4,
+      largest: 4,
+      relative: Math.sqrt((0.25 + 16) / (2 * 0.25 + 2 * 1 + 2 * 4 + 2 * 1)),
+      sameChoice: 3 / 4,
+      tokens: 4,
     });
     assert.throws(() => logitDrift(a, of([1, 2, 3, 1])), ShapeError);
   });

@@ -1,75 +1,57 @@
-/** Measures what quantising costs a family's layers, by walking the very functions that load them. No GPU is needed. */
+/** Measures what quantising costs a family's matrices, by walking the very functions that load them. No GPU is needed. */
 
 import { blockBytes, isQuantised, LANES, type MatrixDtype } from '../kernels/linear-weight.ts';
-import { dequantiseBlock, quantiseBlock } from '../kernels/quantise.ts';
+import { dequantiseBlock, type QuantisedDtype, quantiseBlock } from '../kernels/quantise.ts';
 import type { Weights } from '../tensor/weights.ts';
-import { type LayerLoader, type LinearSource, layerDtype, layerName } from './layer-loader.ts';
+import { type LayerLoader, type LinearSource, layerDtype, layerName, stackedMatrices } from './layer-loader.ts';
 import { matrixBlocks } from './matrix-blocks.ts';
 
-/** A matrix as it lies on the GPU, stacked and paired, the norm's gain folded in: w, and ŵ that its numbers stand for. */
-export interface LayerError {
-  /** Of its first matrix. */
+/** A matrix of the checkpoint, the gain of the norm before it folded in: w, and ŵ that its whole numbers stand for. */
+export interface MatrixError {
   readonly name: string;
-  /** [outputs, inputs]; of both sides where it is paired. */
+  /** [outputs, inputs] */
   readonly shape: readonly [number, number];
-  /** f16 where the family keeps it in float; nothing is measured then. */
+  /** f16 where the family keeps it in float: nothing is measured then. */
   readonly dtype: MatrixDtype;
-  /** On the GPU, padding and scales included. */
+  /** On the GPU, if it stood alone: padding and scales included. */
   readonly bytes: number;
   /** Σ (w − ŵ)² and Σ w². */
   readonly errorSquares: number;
   readonly weightSquares: number;
-  /** max |w − ŵ| and max |w|. */
-  readonly largestError: number;
-  readonly largestWeight: number;
+  /** max |w − ŵ| */
+  readonly largest: number;
 }
 
-/** Root of the mean square of w − ŵ over that of w, of one layer or of several together; 0 for zeros. */
-export function relativeError(layers: readonly LayerError[]): number {
-  const sum = (pick: (layer: LayerError) => number) => layers.reduce((total, layer) => total + pick(layer), 0);
+/** Root of the mean square of w − ŵ over that of w, of one matrix or of several together; 0 for zeros. */
+export function relativeError(matrices: readonly MatrixError[]): number {
+  const sum = (pick: (matrix: MatrixError) => number) => matrices.reduce((total, matrix) => total + pick(matrix), 0);
   const squares = sum(({ weightSquares }) => weightSquares);
   return squares === 0 ? 0 : Math.sqrt(sum(({ errorSquares }) => errorSquares) / squares);
-}
-
-/** Largest |w − ŵ| over the largest |w|, of one layer or of several together; 0 for zeros. */
-export function largestError(layers: readonly LayerError[]): number {
-  const most = (pick: (layer: LayerError) => number) => layers.reduce((most, layer) => Math.max(most, pick(layer)), 0);
-  const weight = most(({ largestWeight }) => largestWeight);
-  return weight === 0 ? 0 : most((layer) => layer.largestError) / weight;
 }
 
 /** What a loader hands on and nobody looks into. */
 const NOTHING = undefined as never;
 
 export class ErrorLoader implements LayerLoader {
-  readonly layers: LayerError[] = [];
+  readonly matrices: MatrixError[] = [];
 
   constructor(
     readonly weights: Weights,
-    readonly dtype: MatrixDtype,
+    readonly dtype: QuantisedDtype,
     readonly keptInFloat: readonly RegExp[] = [],
   ) {}
 
   async linear(source: LinearSource): Promise<never> {
-    const { inputs, outputs, up } = source;
-    const sides = up === undefined ? 1 : 2;
-    const name = layerName(source);
-    const dtype = layerDtype(name, this.dtype, this.keptInFloat);
-    const bytes = sides * Math.ceil(outputs / LANES) * blockBytes(inputs, dtype);
-    const sums = { errorSquares: 0, weightSquares: 0, largestError: 0, largestWeight: 0 };
-    if (isQuantised(dtype)) {
-      for await (const { values, place } of matrixBlocks(this.weights, source)) {
-        const kept = dequantiseBlock(quantiseBlock(values, inputs, LANES, dtype, place), values.length, LANES, dtype);
-        for (const [i, value] of values.entries()) {
-          const error = value - kept[i]!;
-          sums.errorSquares += error * error;
-          sums.weightSquares += value * value;
-          sums.largestError = Math.max(sums.largestError, Math.abs(error));
-          sums.largestWeight = Math.max(sums.largestWeight, Math.abs(value));
-        }
-      }
+    const { inputs, outputs, up, rows, gain, shape } = source;
+    const dtype = layerDtype(layerName(source), this.dtype, this.keptInFloat);
+    const second = up === undefined ? [] : [[up, outputs] as const];
+    for (const [name, height] of [...stackedMatrices(source), ...second]) {
+      const part = rows ? { outputs, rows } : { outputs: height };
+      const alone = { name, inputs, ...part, ...(gain !== undefined && { gain }), ...(shape && { shape }) };
+      const sums = isQuantised(dtype) ? await this.#measure(alone, dtype) : UNMEASURED;
+      const bytes = Math.ceil(part.outputs / LANES) * blockBytes(inputs, dtype);
+      this.matrices.push({ name, shape: [part.outputs, inputs], dtype, bytes, ...sums });
     }
-    this.layers.push({ name, shape: [sides * outputs, inputs], dtype, bytes, ...sums });
     return NOTHING;
   }
 
@@ -96,4 +78,20 @@ export class ErrorLoader implements LayerLoader {
   constant(): never {
     return NOTHING;
   }
+
+  async #measure({ inputs, ...source }: LinearSource, dtype: QuantisedDtype): Promise<typeof UNMEASURED> {
+    let [errorSquares, weightSquares, largest] = [0, 0, 0];
+    for await (const { values, place } of matrixBlocks(this.weights, { inputs, ...source })) {
+      const kept = dequantiseBlock(quantiseBlock(values, inputs, LANES, dtype, place), values.length, LANES, dtype);
+      for (let i = 0; i < values.length; i++) {
+        const error = values[i]! - kept[i]!;
+        errorSquares += error * error;
+        weightSquares += values[i]! * values[i]!;
+        largest = Math.max(largest, Math.abs(error));
+      }
+    }
+    return { errorSquares, weightSquares, largest };
+  }
 }
+
+const UNMEASURED = { errorSquares: 0, weightSquares: 0, largest: 0 };

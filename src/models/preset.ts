@@ -62,6 +62,8 @@ export interface Preset {
   ignored(part: Part): readonly RegExp[];
   /** The official name of a tensor of another layout that is read too; absent: there is none. */
   officialName?(name: string): string;
+  /** A checkpoint of either layout under official names. */
+  withOfficialNames?(checkpoint: Checkpoint): Checkpoint;
   /** Matrices of a part that are never quantised. */
   keptInFloat(part: Part): readonly RegExp[];
   /** Takes every tensor of a part. */

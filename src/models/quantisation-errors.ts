@@ -3,7 +3,7 @@
 import type { QuantisedDtype } from '../kernels/quantise.ts';
 import type { Checkpoint, StoredTensor } from '../tensor/checkpoint.ts';
 import { type LoadOptions, Weights } from '../tensor/weights.ts';
-import { ErrorLoader, type LayerError } from './error-loader.ts';
+import { ErrorLoader, type MatrixError } from './error-loader.ts';
 import type { Fit } from './fitting.ts';
 
 /** (ours) What a checkpoint of no known model most likely keeps in float: what the families keep, and tables. */
@@ -13,7 +13,7 @@ const USUALLY_FLOAT: readonly RegExp[] = [
 ];
 
 /**
- * Every matrix in the order of loading, as the family of `fit` stacks, folds and keeps them. Without one, all matrices
+ * Every matrix in the order of loading, as the family of `fit` folds and keeps them. Without one, all matrices
  * stand alone, and those named like tables, norms and heads are left out.
  *
  * Throws FormatError for a checkpoint that is not of `fit`, or values that cannot be quantised; and the signal's reason.
@@ -22,22 +22,18 @@ export async function quantisationErrors(
   checkpoint: Checkpoint,
   dtype: QuantisedDtype,
   { fit, ...options }: LoadOptions & { readonly fit?: Fit } = {},
-): Promise<readonly LayerError[]> {
+): Promise<readonly MatrixError[]> {
   if (fit) {
     const { preset, part } = fit;
-    const named = [...checkpoint.tensors].map(
-      ([name, tensor]) => [preset.officialName?.(name) ?? name, tensor] as const,
-    );
-    const weights = new Weights({ ...checkpoint, tensors: new Map(named) }, preset.ignored(part), options);
-    const loader = new ErrorLoader(weights, dtype, preset.keptInFloat(part));
+    const named = preset.withOfficialNames?.(checkpoint) ?? checkpoint;
+    const loader = new ErrorLoader(new Weights(named, preset.ignored(part), options), dtype, preset.keptInFloat(part));
     await preset.take(part, loader);
-    return loader.layers;
+    return loader.matrices;
   }
-  const matrices = [...checkpoint.tensors.values()].filter(isMatrix);
-  const named = matrices.map((tensor) => [tensor.name, tensor] as const);
-  const loader = new ErrorLoader(new Weights({ ...checkpoint, tensors: new Map(named) }, [], options), dtype);
-  for (const { name, shape } of matrices) await loader.linear({ name, inputs: shape[1]!, outputs: shape[0]! });
-  return loader.layers;
+  const matrices = [...checkpoint.tensors].filter(([, tensor]) => isMatrix(tensor));
+  const loader = new ErrorLoader(new Weights({ ...checkpoint, tensors: new Map(matrices) }, [], options), dtype);
+  for (const [name, { shape }] of matrices) await loader.linear({ name, inputs: shape[1]!, outputs: shape[0]! });
+  return loader.matrices;
 }
 
 /** Whether the linear kernel could take it, and a family would quantise it. */

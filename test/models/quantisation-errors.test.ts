@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { blockBytes } from '../../src/kernels/linear-weight.ts';
 import { GROUP, MOST } from '../../src/kernels/quantise.ts';
-import { ErrorLoader, largestError, relativeError } from '../../src/models/error-loader.ts';
+import { ErrorLoader, relativeError } from '../../src/models/error-loader.ts';
 import { fittingPresets } from '../../src/models/fitting.ts';
 import { quantisationErrors } from '../../src/models/quantisation-errors.ts';
+import { SizeLoader } from '../../src/models/size-loader.ts';
 import { openCheckpoint } from '../../src/tensor/checkpoint.ts';
 import { halfBits, halfValue } from '../../src/tensor/dtype.ts';
 import { FormatError } from '../../src/tensor/errors.ts';
@@ -23,7 +24,7 @@ function rowErrors(row: Float32Array, most: number): number[] {
 }
 
 describe('errors of quantisation', () => {
-  it('are those of the definition, over all matrices of a layer and with the gain folded in', async () => {
+  it('are those of the definition, for every matrix of a layer and with the gain folded in', async () => {
     const sizes = fc.record({
       dtype: fc.constantFrom('int8' as const, 'int4' as const),
       inputs: fc.constantFrom(4, 32, 36, 100),
@@ -31,31 +32,39 @@ describe('errors of quantisation', () => {
       seed: fc.nat(),
     });
     const property = fc.asyncProperty(sizes, async ({ dtype, inputs, outputs, seed }) => {
-      const [gate, up] = [0, 1].map((i) => randomValues(seed + i, inputs * outputs));
+      const names = ['gate', 'up'] as const;
+      const matrices = names.map((_, i) => randomValues(seed + i, inputs * outputs));
       const gain = randomValues(seed + 2, inputs);
-      const shape = [outputs, inputs];
-      const tensors = { gate: { shape, values: gate! }, up: { shape, values: up! } };
-      const checkpoint = valueCheckpoint('file', { ...tensors, gain: { shape: [inputs], values: gain } });
-      const folded = [gate!, up!].map((matrix) => matrix.map((w, i) => w * gain[i % inputs]!));
-      const rows = folded.flatMap((matrix) =>
-        Array.from({ length: outputs }, (_, r) => matrix.subarray(r * inputs, (r + 1) * inputs)),
-      );
-      const errors = rows.flatMap((row) => rowErrors(row, MOST[dtype]));
-      const square = (values: readonly number[]) => values.reduce((sum, v) => sum + v * v, 0);
+      const stored = names.map((name, i) => [name, { shape: [outputs, inputs], values: matrices[i]! }] as const);
+      const tensors = { ...Object.fromEntries(stored), gain: { shape: [inputs], values: gain } };
 
-      const loader = new ErrorLoader(new Weights(checkpoint, []), dtype);
+      const loader = new ErrorLoader(new Weights(valueCheckpoint('file', tensors), []), dtype);
       await loader.linear({ name: 'gate', up: 'up', gain: 'gain', inputs, outputs });
 
-      const [layer] = loader.layers;
-      assert.ok(layer);
-      assert.deepEqual(layer.shape, [2 * outputs, inputs]);
-      assert.equal(layer.bytes, 2 * Math.ceil(outputs / 32) * blockBytes(inputs, dtype));
-      // a product of f32 is rounded once more where it is stored: 2^-24 of the weight on either side
-      const all = rows.flatMap((row) => [...row]);
-      const relative = Math.sqrt(square(errors) / square(all));
-      assert.ok(Math.abs(relativeError([layer]) - relative) < 2 ** -22, `${relativeError([layer])} ${relative}`);
-      const most = (values: readonly number[]) => Math.max(...values.map(Math.abs));
-      assert.ok(Math.abs(largestError([layer]) - most(errors) / most(all)) < 2 ** -22);
+      assert.deepEqual(
+        loader.matrices.map(({ name, shape, bytes }) => ({ name, shape, bytes })),
+        names.map((name) => ({
+          name,
+          shape: [outputs, inputs],
+          bytes: Math.ceil(outputs / 32) * blockBytes(inputs, dtype),
+        })),
+      );
+      const square = (values: readonly number[]) => values.reduce((sum, v) => sum + v * v, 0);
+      const folded = matrices.map((matrix) => matrix.map((w, i) => w * gain[i % inputs]!));
+      const errors = folded.map((matrix) =>
+        Array.from({ length: outputs }, (_, r) => matrix.subarray(r * inputs, (r + 1) * inputs)).flatMap((row) =>
+          rowErrors(row, MOST[dtype]),
+        ),
+      );
+      // q times a scale is exact in f32: 7 and 11 bits
+      for (const [i, { errorSquares, weightSquares, largest }] of loader.matrices.entries()) {
+        const near = (a: number, b: number) => assert.ok(Math.abs(a - b) <= 1e-12 * b, `${a} ${b}`);
+        near(errorSquares, square(errors[i]!));
+        near(weightSquares, square([...folded[i]!]));
+        near(largest, Math.max(...errors[i]!.map(Math.abs)));
+      }
+      const together = Math.sqrt(square(errors.flat()) / square(folded.flatMap((matrix) => [...matrix])));
+      assert.ok(Math.abs(relativeError(loader.matrices) - together) < 1e-12);
     });
     await fc.assert(property, { numRuns: 60 });
   });
@@ -64,18 +73,28 @@ describe('errors of quantisation', () => {
     const checkpoint = await openCheckpoint(await fileSource('checkpoints/emoji/gpt.safetensors'));
     const [fit] = await fittingPresets(checkpoint);
 
-    const layers = await quantisationErrors(checkpoint, 'int4', { fit: fit! });
+    const matrices = await quantisationErrors(checkpoint, 'int4', { fit: fit! });
 
     await checkpoint.close();
     assert.equal(fit?.preset.name, 'emoji');
     assert.deepEqual(
-      layers.filter(({ dtype }) => dtype === 'f16').map(({ name }) => name),
+      matrices.filter(({ dtype }) => dtype === 'f16').map(({ name }) => name),
       ['output.weight'],
     );
-    assert.equal(layers.length, 6 * 4 + 1);
-    assert.deepEqual(layers[2]?.name, 'layers.0.feed_forward.w1.weight');
-    // no weight is further off than half a step of 1 / 7 of its group's largest, the step rounded to f16
-    for (const layer of layers) assert.ok(largestError([layer]) <= (0.5 + 2 ** -12) / 7, layer.name);
+    assert.equal(matrices.length, 6 * 5 + 1);
+    assert.deepEqual(
+      matrices.slice(0, 5).map(({ name }) => name.slice('layers.0.'.length)),
+      [
+        'attention.wqkv.weight',
+        'attention.wo.weight',
+        'feed_forward.w1.weight',
+        'feed_forward.w3.weight',
+        'feed_forward.w2.weight',
+      ],
+    );
+    const sizes = new SizeLoader('int4', fit!.preset.keptInFloat('checkpoint'));
+    await fit!.preset.take('checkpoint', sizes);
+    assert.ok(matrices.reduce((sum, { bytes }) => sum + bytes, 0) < sizes.bytes); // tables and vectors beside them
   });
 
   it('of an unknown checkpoint are measured of all that look like matrices of blocks', async () => {
@@ -97,10 +116,10 @@ describe('errors of quantisation', () => {
     const checkpoint = valueCheckpoint('file', tensors);
     assert.deepEqual(await fittingPresets(checkpoint), []);
 
-    const layers = await quantisationErrors(checkpoint, 'int8');
+    const matrices = await quantisationErrors(checkpoint, 'int8');
 
     assert.deepEqual(
-      layers.map(({ name }) => name),
+      matrices.map(({ name }) => name),
       ['blocks.0.q.weight'],
     );
     tensors['blocks.0.q.weight']!.values[3] = Number.NaN;
@@ -112,7 +131,7 @@ describe('errors of quantisation', () => {
 
   it('of zeros are none', async () => {
     const checkpoint = valueCheckpoint('file', { w: { shape: [32, 32], values: new Float32Array(1024) } });
-    const layers = await quantisationErrors(checkpoint, 'int4');
-    assert.deepEqual([relativeError(layers), largestError(layers), relativeError([])], [0, 0, 0]);
+    const matrices = await quantisationErrors(checkpoint, 'int4');
+    assert.deepEqual([relativeError(matrices), relativeError([])], [0, 0]);
   });
 });

@@ -5,7 +5,7 @@ import type { Preset } from '../preset.ts';
 import { JANUS_PRESETS } from './config.ts';
 import { Janus } from './index.ts';
 import { loadJanus } from './load.ts';
-import { JANUS_FLOAT, JANUS_IGNORED, officialName } from './names.ts';
+import { JANUS_FLOAT, JANUS_IGNORED, officialName, withOfficialNames } from './names.ts';
 
 /** `name` is a key of JANUS_PRESETS. */
 export function janusPreset(name: string): Preset {
@@ -24,6 +24,7 @@ export function janusPreset(name: string): Preset {
     parts: { checkpoint: {} },
     ignored: () => JANUS_IGNORED,
     officialName,
+    withOfficialNames,
     keptInFloat: () => JANUS_FLOAT,
     take: async (_part, loader) => await loadJanus(loader, config),
     load: async (runtime, { checkpoint }, options) => {

@@ -1,0 +1,79 @@
+/** A model of full size with random weights: that it loads, fits into what is planned, and draws its first lines. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { generate } from '../src/generate.ts';
+import { loadModel, modelPreset } from '../src/models/load.ts';
+import { SizeLoader } from '../src/models/size-loader.ts';
+import { plan } from '../src/plan.ts';
+import type { Runtime } from '../src/tensor/runtime.ts';
+import { writeSynthetic } from '../test/support/synthetic-checkpoint.ts';
+import { round } from './support.ts';
+
+const MODEL = 'janus-pro-1b';
+const LINES = 2;
+const PROMPT_TOKENS = 16;
+
+/** Janus-Pro-1B's tensors in bf16 on disk (3 GB, removed again), loaded as int4; two lines of one image with guidance. */
+export async function fullSizeRows(runtime: Runtime): Promise<object[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'rasterline-full-size-'));
+  const file = join(folder, 'model.safetensors');
+  try {
+    const sizes = new SizeLoader('f16');
+    await modelPreset(MODEL).take('checkpoint', sizes);
+    await writeSynthetic(file, sizes.shapes);
+    const planned = await plan(MODEL, { dtype: 'int4', promptTokens: PROMPT_TOKENS, cache: { budgetLines: 6 } });
+    const before = runtime.liveBytes;
+    let [most, loadMs] = [0, performance.now()];
+    let heap = 0;
+    const onProgress = () => {
+      heap = Math.max(heap, process.memoryUsage().arrayBuffers);
+    };
+    using model = await loadModel(runtime, MODEL, { checkpoint: file, dtype: 'int4', onProgress });
+    loadMs = performance.now() - loadMs;
+    const weightBytes = runtime.liveBytes - before;
+    const stop = new AbortController();
+    let [drawMs, tokens] = [performance.now(), 0];
+    const draw = generate(model, {
+      // without guidance a tokenizer is not needed to tell the pad token
+      prompt: { promptTokens: [Array.from({ length: PROMPT_TOKENS }, (_, i) => i)] },
+      guidanceScale: 1,
+      cache: { budgetLines: 6 },
+      signal: stop.signal,
+      onLine: ({ line }) => {
+        most = Math.max(most, runtime.liveBytes - before);
+        tokens = line * 24;
+        if (line === LINES) stop.abort(new Error('enough'));
+      },
+    });
+    await draw.catch((error: Error) => {
+      if (error.message !== 'enough') throw error;
+    });
+    drawMs = performance.now() - drawMs;
+    const alone = await plan(MODEL, {
+      dtype: 'int4',
+      guided: false,
+      promptTokens: PROMPT_TOKENS,
+      cache: { budgetLines: 6 },
+    });
+    const running = alone.weightBytes + alone.kvBytes + alone.slotBytes + alone.stepBytes;
+    return [
+      {
+        model: MODEL,
+        dtype: 'int4',
+        'load s': round(loadMs / 1000),
+        'weights MB': round(weightBytes / 1e6),
+        'planned MB': round(planned.weightBytes / 1e6),
+        'CPU buffers while loading MB': round(heap / 1e6),
+        'running MB': round(most / 1e6),
+        'planned running MB': round(running / 1e6),
+        'off by %': round(100 * (most / running - 1)),
+        tokens,
+        's/token': round(drawMs / 1000 / tokens),
+      },
+    ];
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
