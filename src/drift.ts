@@ -1,83 +1,120 @@
-/** How far two models of one kind come apart: their logits for the same tokens, side by side. */
+/** How far a model's logits are from another's when both are fed the same tokens: what quantised weights do to a model. */
 
 import { KvStore } from './cache/kv-store.ts';
 import { planCache } from './cache/policy.ts';
 import type { ImageModel } from './models/image-model.ts';
-import type { Program } from './tensor/program.ts';
-import type { Tensor } from './tensor/tensor.ts';
+import { OptionError, ShapeError } from './tensor/errors.ts';
 
-export interface Drift {
-  /** Tokens compared. */
-  readonly tokens: number;
-  /** Mean and largest |difference| of the logits, and the root of their mean square over that of the first model. */
-  readonly mean: number;
-  readonly largest: number;
-  readonly relative: number;
-  /** Share of tokens for which both hold the same one most likely. */
-  readonly sameChoice: number;
+export interface TraceOptions<Prompt> {
+  readonly prompt: Prompt;
+  /** First lines of the image to trace; at most all. */
+  readonly lines: number;
+  /** Tokens [step][image] to feed. Default: after every step the largest logit's. */
+  readonly tokens?: readonly Uint32Array<ArrayBuffer>[];
+  readonly onStep?: (done: number, steps: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface LogitTrace {
+  /** Fed after each step, [step][image]. */
+  readonly tokens: readonly Uint32Array<ArrayBuffer>[];
+  /** Of each step whose token is not fixed by the grid, [B, V]. */
+  readonly logits: readonly Float32Array[];
+  readonly images: number;
 }
 
 /**
- * Feeds both models the tokens that `reference` holds most likely, without guidance, for the first `lines` lines of one
- * image, and compares what they say of each. The logits are read back, token by token.
+ * Runs a model over the first lines of images, without guidance and with everything remembered, and reads the logits of
+ * every step back.
+ *
+ * Throws OptionError for lines out of range, what the prompt throws, and the signal's reason.
  */
-export async function logitsDrift<Prompt>(
-  reference: ImageModel<Prompt>,
-  other: ImageModel<Prompt>,
-  prompt: Prompt,
-  lines: number,
-): Promise<Drift> {
-  const { lineLength, lineEnd } = reference.grid(prompt);
-  using first = await open(reference, prompt);
-  using second = await open(other, prompt);
-  const tokens = lines * lineLength;
-  let [sum, squares, all, largest, same, count] = [0, 0, 0, 0, 0, 0];
-  for (let i = 0; i < tokens; i++) {
-    const [a, b] = [await first.logits(i), await second.logits(i)];
-    const choice = best(a);
-    if (choice === best(b)) same++;
-    for (const [at, value] of a.entries()) {
-      const difference = Math.abs(value - b[at]!);
-      sum += difference;
-      squares += difference * difference;
-      all += value * value;
-      largest = Math.max(largest, difference);
-    }
-    count += a.length;
-    const endsLine = lineEnd !== undefined && (i + 1) % lineLength === 0;
-    const token = endsLine ? lineEnd : reference.imageTokens.first + choice;
-    first.feed(token);
-    second.feed(token);
-  }
-  return { tokens, mean: sum / count, largest, relative: Math.sqrt(squares / all), sameChoice: same / tokens };
-}
-
-/** A model that is stepped through from outside. */
-async function open<Prompt>(model: ImageModel<Prompt>, prompt: Prompt) {
-  const { runtime, geometry, kvDtype } = model;
+export async function traceLogits<Prompt>(
+  model: ImageModel<Prompt>,
+  { prompt, lines, tokens: given, onStep, signal }: TraceOptions<Prompt>,
+): Promise<LogitTrace> {
+  const { runtime, imageTokens } = model;
   const grid = model.grid(prompt);
-  const condition = model.condition(prompt, false);
-  const { tokens, rows, images } = condition;
-  const shape = { ...geometry, ...grid, ...condition, condition: tokens, dtype: kvDtype };
-  const store = await KvStore.open(runtime, shape, planCache({}, grid.lines));
-  const token = runtime.tensor([images], 'u32', 'token');
-  const prefix = await runtime.record('prefix', () => model.logits(condition.embeddings(), store.prefix, tokens));
-  const step = await runtime.record('step', () => model.logits(model.embed(token, rows), store.line, 1));
-  return {
-    /** Logits of token `i`, whose predecessors were fed. */
-    async logits(i: number): Promise<Float32Array> {
-      const program: Program<Tensor> = i === 0 ? prefix : step;
-      if (i > 0) store.place(i - 1);
-      program.run();
-      return (await program.result.read()) as Float32Array;
-    },
-    feed: (id: number) => token.write(Uint32Array.of(id)),
-    [Symbol.dispose]() {
-      for (const thing of [prefix, step, token, store, condition]) thing.dispose();
-    },
-  };
+  if (!Number.isSafeInteger(lines) || lines < 1 || lines > grid.lines)
+    throw new OptionError(`lines: expected a whole number from 1 to ${grid.lines}, got ${lines}`);
+  using condition = model.condition(prompt, false);
+  const { rows, images, tokens: length } = condition;
+  const shape = { ...model.geometry, ...grid, ...condition, lines, condition: length, dtype: model.kvDtype };
+  using store = await KvStore.open(runtime, shape, planCache({}, lines));
+  using token = runtime.tensor([images], 'u32', 'token');
+  using prefix = await runtime.record('prefix', () => model.logits(condition.embeddings(), store.prefix, length));
+  using step = await runtime.record('step', () => model.logits(model.embed(token, rows), store.line, 1));
+
+  const steps = lines * grid.lineLength;
+  const tokens: Uint32Array<ArrayBuffer>[] = [];
+  const logits: Float32Array[] = [];
+  prefix.run();
+  for (let i = 0; i < steps; i++) {
+    const isForced = grid.lineEnd !== undefined && (i + 1) % grid.lineLength === 0;
+    const read = (await (i === 0 ? prefix : step).result.read()) as Float32Array;
+    if (!isForced) logits.push(read);
+    signal?.throwIfAborted();
+    onStep?.(i + 1, steps);
+    const greedy = () => rowsOf(read, images).map((row) => imageTokens.first + largest(row));
+    tokens.push(given?.[i] ?? (isForced ? new Uint32Array(images).fill(grid.lineEnd!) : Uint32Array.from(greedy())));
+    if (i + 1 === steps) break;
+    token.write(tokens[i]!);
+    runtime.run(step, ...store.place(i));
+  }
+  return { tokens, logits, images };
 }
 
-function best(logits: Float32Array): number {
-  return logits.reduce((most, value, i) => (value > logits[most]! ? i : most), 0);
+function rowsOf(logits: Float32Array, rows: number): Float32Array[] {
+  const width = logits.length / rows;
+  return Array.from({ length: rows }, (_, row) => logits.subarray(row * width, (row + 1) * width));
+}
+
+function largest(values: Float32Array): number {
+  let at = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[at]!) at = i;
+  return at;
+}
+
+export interface Drift {
+  /** Mean and largest |a − b| of a logit. */
+  readonly mean: number;
+  readonly largest: number;
+  /** Root of the mean square of a − b over the standard deviation of a, each row around its own mean. */
+  readonly relative: number;
+  /** Share of tokens that both find the likeliest. */
+  readonly sameChoice: number;
+  /** Tokens compared. */
+  readonly tokens: number;
+}
+
+/** Throws ShapeError for traces of different length or width. */
+export function logitDrift(a: LogitTrace, b: LogitTrace): Drift {
+  const size = ({ logits, images }: LogitTrace) =>
+    `${logits.length} steps of ${images} rows, ${logits[0]?.length} logits`;
+  if (size(a) !== size(b)) throw new ShapeError(`logitDrift: expected ${size(a)}, got ${size(b)}`);
+  let [drift, squares, spread, most, same, values] = [0, 0, 0, 0, 0, 0];
+  for (const [step, all] of a.logits.entries()) {
+    const others = rowsOf(b.logits[step]!, b.images);
+    for (const [image, row] of rowsOf(all, a.images).entries()) {
+      const other = others[image]!;
+      const mean = row.reduce((sum, v) => sum + v, 0) / row.length;
+      for (const [i, v] of row.entries()) {
+        const off = Math.abs(v - other[i]!);
+        drift += off;
+        squares += off * off;
+        spread += (v - mean) ** 2;
+        most = Math.max(most, off);
+      }
+      if (largest(row) === largest(other)) same++;
+      values += row.length;
+    }
+  }
+  const tokens = a.logits.length * a.images;
+  return {
+    mean: drift / values,
+    largest: most,
+    relative: spread === 0 ? 0 : Math.sqrt(squares / spread),
+    sameChoice: same / tokens,
+    tokens,
+  };
 }

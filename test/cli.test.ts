@@ -138,7 +138,7 @@ describe('the command line', () => {
   it('tells what quantising the embedded checkpoint would cost, in weights and in logits', async () => {
     const { code, out } = await rasterline(['inspect', '--quantize', 'int4', '--lines', '1']);
     assert.equal(code, 0);
-    const relative = [...out.matchAll(/^layers\.\d+\.\S+ +([\d.]+) %/gm)].map((match) => Number(match[1]));
+    const relative = [...out.matchAll(/^layers\.\d+\.\S+ .* int4 .* ([\d.]+) %/gm)].map((match) => Number(match[1]));
     assert.equal(relative.length, 30);
     // a uniform error of a step of 1 / 7 of the largest of 32: between a normal and a flat spread of weights
     assert.ok(relative.every((error) => error > 4 && error < 15));
@@ -147,8 +147,34 @@ describe('the command line', () => {
     const wrong = await rasterline(['inspect', '--quantize', 'int3']);
     assert.equal(wrong.code, 2);
     assert.match(wrong.err, /quantize: expected int8 or int4, got int3/);
-    const heads = await rasterline(['inspect', '--quantize', 'int4', '--lines', '17']);
-    assert.match(heads.err, /lines: expected a whole number from 1 to 16, got 17/);
+    const lines = await rasterline(['inspect', '--quantize', 'int4', '--lines', '17']);
+    assert.match(lines.err, /lines: expected a whole number from 1 to 16, got 17/);
+    const model = await rasterline(['inspect', '--quantize', 'int4', '--model', 'llamagen-b-256']);
+    assert.equal(model.code, 2);
+    assert.match(model.err, /model: expected one that .*gpt\.safetensors fits \(emoji\), got llamagen-b-256/);
+  });
+
+  it('tells what quantising a checkpoint of no preset would cost, without a GPU', async () => {
+    const { code, out } = await rasterline([
+      'inspect',
+      '--quantize',
+      'int8',
+      '--json',
+      'test/golden/llamagen-c2i/model.safetensors',
+    ]);
+    assert.equal(code, 0);
+    const { errors, total, model, drift } = JSON.parse(out);
+    assert.equal(errors.length, 3 * 5);
+    assert.equal(errors[1].name, 'layers.0.attention.wqkv.weight');
+    // a uniform error of a step of 1 / 127 of the largest of 32
+    for (const { relative } of errors) assert.ok(relative > 0.002 && relative < 0.008);
+    const sum = (pick: (error: { bytes: number }) => number) =>
+      errors.reduce((all: number, e: never) => all + pick(e), 0);
+    assert.equal(
+      total.bytes,
+      sum(({ bytes }) => bytes),
+    );
+    assert.deepEqual([model, drift], [undefined, undefined]);
   });
 
   it('plans keys and values in proportion to the budget', async () => {

@@ -1,65 +1,172 @@
-/** `inspect --quantize`: what whole numbers cost a checkpoint, layer by layer, and what they do to the logits. */
+/** `inspect --quantize`: what whole numbers cost a checkpoint, matrix by matrix, and what they do to the logits. */
 
-import { logitsDrift } from '../drift.ts';
+import { type Drift, logitDrift, traceLogits } from '../drift.ts';
 import type { QuantisedDtype } from '../kernels/quantise.ts';
-import { ErrorLoader, type LayerError } from '../models/error-loader.ts';
+import { type MatrixError, relativeError } from '../models/error-loader.ts';
+import type { Fit } from '../models/fitting.ts';
 import { type LoadModelOptions, loadModel, modelPreset } from '../models/load.ts';
-import type { Part, Prompt } from '../models/preset.ts';
+import type { Part, Prompt, WeightDtype } from '../models/preset.ts';
+import { quantisationErrors } from '../models/quantisation-errors.ts';
 import type { Driver } from '../tensor/adapter.ts';
 import type { Checkpoint } from '../tensor/checkpoint.ts';
 import { OptionError } from '../tensor/errors.ts';
 import { Runtime } from '../tensor/runtime.ts';
-import { Weights } from '../tensor/weights.ts';
-import { table } from './options.ts';
+import { describeShape } from '../tensor/shape.ts';
+import { interruptible } from './exit.ts';
+import { megabytes, table } from './options.ts';
 import { progressBar } from './progress.ts';
 
-/** Throws OptionError for a dtype that is no whole number. */
-export function expectQuantised(dtype: string): asserts dtype is QuantisedDtype {
-  if (dtype !== 'int8' && dtype !== 'int4') throw new OptionError(`quantize: expected int8 or int4, got ${dtype}`);
+export interface QuantizeFlags {
+  readonly quantize: QuantisedDtype;
+  readonly model?: string;
+  readonly vq?: string;
+  readonly textEncoder?: string;
+  readonly lines: number;
+  readonly drift: boolean;
+  readonly driver: Driver;
+  readonly json?: boolean;
 }
 
-/** Errors of every matrix of a checkpoint that fits `part` of a preset. */
-export async function layerErrors(
+/** Throws OptionError for anything but a dtype of whole numbers. */
+export function expectQuantised(dtype: string | undefined): asserts dtype is QuantisedDtype | undefined {
+  if (dtype !== undefined && dtype !== 'int8' && dtype !== 'int4')
+    throw new OptionError(`quantize: expected int8 or int4, got ${dtype}`);
+}
+
+/** `file` is the checkpoint's; undefined for the embedded one. */
+export async function quantize(
   checkpoint: Checkpoint,
-  name: string,
-  part: Part,
+  fits: readonly Fit[],
+  file: string | undefined,
+  flags: QuantizeFlags,
+): Promise<void> {
+  const { quantize: dtype, lines, json } = flags;
+  const fit = chooseFit(checkpoint, fits, flags.model);
+  const isModel = fit?.part === 'checkpoint';
+  if (isModel) expectLines(lines, fit.preset.grid.lines);
+  const { signal, release } = interruptible();
+  try {
+    const matrices = await measured(checkpoint, dtype, fit, signal);
+    if (!json) console.log(errorTable(matrices, dtype));
+    const missing = isModel && flags.drift ? missingParts(fit, flags) : [];
+    const drift =
+      isModel && flags.drift && missing.length === 0 ? await drifted(fit, file, dtype, flags, signal) : undefined;
+    if (json) {
+      const errors = matrices.map((one) => ({ name: one.name, shape: one.shape, dtype: one.dtype, ...figures(one) }));
+      const quantised = matrices.filter((one) => one.dtype === dtype);
+      const total = { relative: relativeError(quantised), bytes: sumBytes(quantised) };
+      return void console.log(
+        JSON.stringify({ file: checkpoint.name, dtype, model: fit?.preset.name, errors, total, drift }, undefined, 2),
+      );
+    }
+    if (!fit) console.log('fits no preset: matrices are told from tables and heads by their names');
+    if (missing.length > 0) console.log(`the drift of the logits needs ${missing.join(' and ')}`);
+    if (drift && fit) console.log(driftLine(drift, fit.preset.name, dtype, lines));
+  } finally {
+    release();
+  }
+}
+
+function chooseFit(checkpoint: Checkpoint, fits: readonly Fit[], model: string | undefined): Fit | undefined {
+  if (model === undefined) return fits[0];
+  const { name } = modelPreset(model);
+  const fit = fits.find(({ preset }) => preset.name === name);
+  if (fit) return fit;
+  const names = fits.map(({ preset }) => preset.name).join(', ') || 'none';
+  throw new OptionError(`model: expected one that ${checkpoint.name} fits (${names}), got ${model}`);
+}
+
+function expectLines(lines: number, most: number): void {
+  if (!Number.isSafeInteger(lines) || lines < 1 || lines > most)
+    throw new OptionError(`lines: expected a whole number from 1 to ${most}, got ${lines}`);
+}
+
+async function measured(
+  checkpoint: Checkpoint,
   dtype: QuantisedDtype,
-): Promise<readonly LayerError[]> {
-  const preset = modelPreset(name);
+  fit: Fit | undefined,
+  signal: AbortSignal,
+): Promise<readonly MatrixError[]> {
   const bar = progressBar('quantising');
   const onProgress = ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }) =>
     bar.update(loadedBytes, totalBytes);
-  const named = preset.withOfficialNames?.(checkpoint) ?? checkpoint;
-  const loader = new ErrorLoader(
-    new Weights(named, preset.ignored(part), { onProgress }),
-    dtype,
-    preset.keptInFloat(part),
-  );
-  await preset.take(part, loader).finally(() => bar.stop());
-  return loader.errors;
+  try {
+    return await quantisationErrors(checkpoint, dtype, { ...(fit && { fit }), onProgress, signal });
+  } finally {
+    bar.stop();
+  }
 }
 
-export function errorTable(errors: readonly LayerError[]): string {
+function figures(matrix: MatrixError): { relative?: number; largest?: number; bytes: number } {
+  const { dtype, largest, bytes } = matrix;
+  return dtype === 'f16' ? { bytes } : { relative: relativeError([matrix]), largest, bytes };
+}
+
+function sumBytes(matrices: readonly MatrixError[]): number {
+  return matrices.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+function errorTable(matrices: readonly MatrixError[], dtype: QuantisedDtype): string {
   const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
-  const rows = errors.map(({ name, relative, largest }) => [name, percent(relative), largest.toExponential(2)]);
-  const mean = errors.reduce((sum, { relative }) => sum + relative, 0) / errors.length;
-  const worst = Math.max(...errors.map(({ relative }) => relative));
-  return `${table([['matrix', 'relative error', 'largest'], ...rows])}\n\n${errors.length} matrices: mean ${percent(mean)}, worst ${percent(worst)}; the rest stays in float`;
+  const rows = matrices.map((matrix) => {
+    const { relative, largest, bytes } = figures(matrix);
+    const errors = relative === undefined ? ['-', '-'] : [percent(relative), largest!.toExponential(2)];
+    return [matrix.name, describeShape(matrix.shape), matrix.dtype, megabytes(bytes), ...errors];
+  });
+  const quantised = matrices.filter((matrix) => matrix.dtype === dtype);
+  if (quantised.length === 0) return 'nothing to quantise: all matrices stay in float';
+  const errors = quantised.map((matrix) => relativeError([matrix]));
+  const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length;
+  const head = ['matrix', 'shape', 'stored', 'bytes', 'relative error', 'largest'];
+  return `${table([head, ...rows])}
+
+${quantised.length} matrices: mean ${percent(mean)}, worst ${percent(Math.max(...errors))}, all weights together ${percent(relativeError(quantised))}
+${megabytes(sumBytes(quantised))} in ${dtype}, scales included; the rest stays in float`;
 }
 
-/** One line on how far the logits of the first `lines` lines come apart from those in f16. */
-export async function driftLine(
-  name: string,
-  sources: LoadModelOptions,
+/** Checkpoints that the logits cannot be had without, as options. */
+function missingParts({ preset }: Fit, flags: QuantizeFlags): string[] {
+  const options: Readonly<Record<Part, string>> = { checkpoint: 'a file', vq: '--vq', textEncoder: '--text-encoder' };
+  return Object.entries(preset.parts)
+    .filter(
+      ([part, { packaged, beside }]) =>
+        part !== 'checkpoint' && !packaged && !beside && !flags[part as 'vq' | 'textEncoder'],
+    )
+    .map(([part]) => options[part as Part]);
+}
+
+/** The logits of f16 and of `dtype`, the models one after the other so that they need not fit beside each other. */
+async function drifted(
+  { preset }: Fit,
+  file: string | undefined,
   dtype: QuantisedDtype,
-  lines: number,
-  driver: Driver,
-): Promise<string> {
+  { vq, textEncoder, lines, driver }: QuantizeFlags,
+  signal: AbortSignal,
+): Promise<Drift> {
   using runtime = await Runtime.open({ driver });
   process.stderr.write(`${runtime.description}\n`);
-  using float = await loadModel(runtime, name, sources);
-  using whole = await loadModel(runtime, name, { ...sources, dtype });
-  const prompt: Prompt = modelPreset(name).classes === undefined ? { promptTokens: [[1, 2, 3, 4]] } : { classes: [0] };
-  const { tokens, mean, largest, relative, sameChoice } = await logitsDrift(float, whole, prompt, lines);
-  return `logits of ${name} in ${dtype} against f16, ${tokens} tokens of ${lines} lines: drift ${mean.toFixed(3)} on average, ${largest.toFixed(2)} at most, ${(100 * relative).toFixed(1)} % of their size; the same token is the likeliest for ${(100 * sameChoice).toFixed(0)} %`;
+  const sources: LoadModelOptions = {
+    ...(file && { checkpoint: file }),
+    ...(vq && { vq }),
+    ...(textEncoder && { textEncoder }),
+  };
+  const prompt: Prompt = preset.classes === undefined ? { promptTokens: [[1, 2, 3, 4]] } : { classes: [0] };
+  const trace = async (stored: WeightDtype, tokens?: readonly Uint32Array<ArrayBuffer>[]) => {
+    const loading = progressBar('loading');
+    const onProgress = (progress: { loadedBytes: number; totalBytes: number }) =>
+      loading.update(progress.loadedBytes, progress.totalBytes);
+    const model = loadModel(runtime, preset.name, { ...sources, dtype: stored, onProgress, signal });
+    using loaded = await model.finally(() => loading.stop());
+    const bar = progressBar(stored);
+    const options = { prompt, lines, onStep: bar.update, signal, ...(tokens && { tokens }) };
+    return await traceLogits(loaded, options).finally(() => bar.stop());
+  };
+  const float = await trace('f16');
+  return logitDrift(float, await trace(dtype, float.tokens));
+}
+
+function driftLine(drift: Drift, model: string, dtype: QuantisedDtype, lines: number): string {
+  const { tokens, mean, largest, relative, sameChoice } = drift;
+  const percent = (value: number, digits: number) => `${(100 * value).toFixed(digits)} %`;
+  return `logits of ${model} in ${dtype} against f16, ${tokens} tokens of ${lines} lines: drift ${mean.toFixed(3)} on average, ${largest.toFixed(2)} at most, ${percent(relative, 1)} of their deviation; the same token is the likeliest for ${percent(sameChoice, 0)}`;
 }

@@ -132,15 +132,23 @@ export function packBlock(rows: Float32Array, inputs: number, gain?: Float32Arra
 /**
  * Writes a packed block, quantised on the way where the weight is. `block` counts through all parts.
  *
- * Throws FormatError for values that cannot be quantised.
+ * Throws FormatError, naming `place`, for values that cannot be quantised.
  */
-export function writeBlock(weight: LinearWeight, block: number, packed: Float32Array<ArrayBuffer>): void {
+export function writeBlock(
+  weight: LinearWeight,
+  block: number,
+  packed: Float32Array<ArrayBuffer>,
+  place = weight.label,
+): void {
   const { label, inputs, dtype } = weight;
   const part = weight.parts.find(({ firstBlock, blocks }) => block >= firstBlock && block < firstBlock + blocks);
   if (!part) throw new ShapeError(`${label}: expected a block below its end, got ${block}`);
   const at = block - part.firstBlock;
-  if (!isQuantised(dtype)) return part.tensor.writeAt(at * packed.length, packed);
-  const { words, scales } = quantiseBlock(packed, inputs, LANES, dtype, label);
+  if (!isQuantised(dtype)) {
+    part.tensor.writeAt(at * packed.length, packed);
+    return;
+  }
+  const { words, scales } = quantiseBlock(packed, inputs, LANES, dtype, place);
   part.tensor.writeAt(at * words.length, words);
   part.scales?.writeAt(at * scales.length, scales);
 }

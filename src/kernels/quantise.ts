@@ -94,11 +94,11 @@ function blockScales(
   place: string,
 ): Float32Array<ArrayBuffer> {
   const largest = new Float32Array(shape.scales);
-  for (let at = 0; at < block.length; at++) {
-    const chunk = Math.floor(at / CHUNK / lanes);
-    const lane = Math.floor(at / CHUNK) % lanes;
-    const index = scaleAt(Math.floor(chunk / GROUP_CHUNKS), lane, lanes);
-    largest[index] = Math.max(largest[index]!, Math.abs(block[at]!)); // NaN stays, to be found below
+  for (let octet = 0; octet * CHUNK < block.length; octet++) {
+    const index = scaleAt(Math.floor(octet / lanes / GROUP_CHUNKS), octet % lanes, lanes);
+    let size = largest[index]!;
+    for (let i = 0; i < CHUNK; i++) size = Math.max(size, Math.abs(block[octet * CHUNK + i]!)); // NaN stays, to be found below
+    largest[index] = size;
   }
   const scales = fromHalf(toHalf(largest.map((size) => size / most)));
   const wrong = scales.findIndex((scale) => !Number.isFinite(scale));
@@ -114,14 +114,14 @@ export function dequantiseBlock(
   dtype: QuantisedDtype,
 ): Float32Array<ArrayBuffer> {
   const perChunk = dtype === 'int4' ? 1 : 2;
-  return Float32Array.from({ length: count }, (_, at) => {
-    const octet = Math.floor(at / CHUNK);
-    const i = at % CHUNK;
-    const group = Math.floor(octet / lanes / GROUP_CHUNKS);
-    const q =
-      dtype === 'int4'
-        ? (words[octet * perChunk]! << (28 - nibbleShift(i))) >> 28
-        : (words[octet * perChunk + (i >> 2)]! << (24 - 8 * (i & 3))) >> 24;
-    return q * scales[scaleAt(group, octet % lanes, lanes)]!;
-  });
+  const values = new Float32Array(count);
+  for (let octet = 0; octet * CHUNK < count; octet++) {
+    const scale = scales[scaleAt(Math.floor(octet / lanes / GROUP_CHUNKS), octet % lanes, lanes)]!;
+    for (let i = 0; i < CHUNK; i++) {
+      const word = words[octet * perChunk + (dtype === 'int4' ? 0 : i >> 2)]!;
+      const q = dtype === 'int4' ? (word << (28 - nibbleShift(i))) >> 28 : (word << (24 - 8 * (i & 3))) >> 24;
+      values[octet * CHUNK + i] = q * scale;
+    }
+  }
+  return values;
 }

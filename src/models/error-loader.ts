@@ -1,67 +1,69 @@
-/** What quantising a checkpoint would cost: the error of every matrix that a family lets be quantised. No GPU is needed. */
+/** Measures what quantising costs a family's matrices, by walking the very functions that load them. No GPU is needed. */
 
-import { LANES, packBlock } from '../kernels/linear-weight.ts';
+import { blockBytes, isQuantised, LANES, type MatrixDtype } from '../kernels/linear-weight.ts';
 import { dequantiseBlock, type QuantisedDtype, quantiseBlock } from '../kernels/quantise.ts';
 import type { Weights } from '../tensor/weights.ts';
-import {
-  type ConvSource,
-  type LayerLoader,
-  type LinearSource,
-  layerDtype,
-  stackedMatrices,
-  type TableSource,
-} from './layer-loader.ts';
+import { type LayerLoader, type LinearSource, layerDtype, layerName, stackedMatrices } from './layer-loader.ts';
+import { matrixBlocks } from './matrix-blocks.ts';
 
-export interface LayerError {
+/** A matrix of the checkpoint, the gain of the norm before it folded in: w, and ŵ that its whole numbers stand for. */
+export interface MatrixError {
   readonly name: string;
-  /** Root of the mean square of (w − dequantised) over that of w, the gain before the layer folded in. */
-  readonly relative: number;
-  /** Largest |w − dequantised|. */
+  /** [outputs, inputs] */
+  readonly shape: readonly [number, number];
+  /** f16 where the family keeps it in float: nothing is measured then. */
+  readonly dtype: MatrixDtype;
+  /** On the GPU, if it stood alone: padding and scales included. */
+  readonly bytes: number;
+  /** Σ (w − ŵ)² and Σ w². */
+  readonly errorSquares: number;
+  readonly weightSquares: number;
+  /** max |w − ŵ| */
   readonly largest: number;
 }
 
+/** Root of the mean square of w − ŵ over that of w, of one matrix or of several together; 0 for zeros. */
+export function relativeError(matrices: readonly MatrixError[]): number {
+  const sum = (pick: (matrix: MatrixError) => number) => matrices.reduce((total, matrix) => total + pick(matrix), 0);
+  const squares = sum(({ weightSquares }) => weightSquares);
+  return squares === 0 ? 0 : Math.sqrt(sum(({ errorSquares }) => errorSquares) / squares);
+}
+
+/** What a loader hands on and nobody looks into. */
 const NOTHING = undefined as never;
 
-/** Walks a family's layers like the loaders that keep them. */
 export class ErrorLoader implements LayerLoader {
-  readonly errors: LayerError[] = [];
+  readonly matrices: MatrixError[] = [];
 
   constructor(
     readonly weights: Weights,
     readonly dtype: QuantisedDtype,
-    readonly keptInFloat: readonly RegExp[],
+    readonly keptInFloat: readonly RegExp[] = [],
   ) {}
 
   async linear(source: LinearSource): Promise<never> {
-    const { inputs, outputs, gain, up, bias, shape, rows } = source;
-    const matrices = stackedMatrices(source);
-    const gains = gain === undefined ? undefined : await this.values(gain, [inputs]);
-    const isKept = layerDtype(matrices[0]![0], this.dtype, this.keptInFloat) !== this.dtype;
-    for (const [name, height] of up === undefined ? matrices : [...matrices, [up, outputs] as const]) {
-      if (isKept) this.weights.take(name, shape ?? [height, inputs]);
-      else {
-        const range = rows && { from: rows.first, to: rows.first + outputs };
-        const slices = this.weights.rows(name, [height, inputs], { shape, step: LANES, ...range });
-        this.errors.push(await matrixError(name, slices, inputs, this.dtype, gains));
-      }
+    const { inputs, outputs, up, rows, gain, shape } = source;
+    const dtype = layerDtype(layerName(source), this.dtype, this.keptInFloat);
+    const second = up === undefined ? [] : [[up, outputs] as const];
+    for (const [name, height] of [...stackedMatrices(source), ...second]) {
+      const part = rows ? { outputs, rows } : { outputs: height };
+      const alone = { name, inputs, ...part, ...(gain !== undefined && { gain }), ...(shape && { shape }) };
+      const sums = isQuantised(dtype) ? await this.#measure(alone, dtype) : UNMEASURED;
+      const bytes = Math.ceil(part.outputs / LANES) * blockBytes(inputs, dtype);
+      this.matrices.push({ name, shape: [part.outputs, inputs], dtype, bytes, ...sums });
     }
-    if (bias !== undefined) for (const one of [bias].flat()) this.weights.take(one, this.shape(one) ?? []);
     return NOTHING;
   }
 
-  async conv({ name, inputs, outputs }: ConvSource): Promise<never> {
-    this.weights.take(`${name}.weight`, [outputs, inputs, 3, 3]);
-    return await this.vector(`${name}.bias`, outputs);
-  }
-
-  async table({ name, count, width }: TableSource): Promise<never> {
-    this.weights.take(name, [count, width]);
+  async conv(): Promise<never> {
     return NOTHING;
   }
 
-  async vector(name: string | readonly string[], width: number): Promise<never> {
-    const names = [name].flat();
-    for (const part of names) this.weights.take(part, [width / names.length]);
+  async table(): Promise<never> {
+    return NOTHING;
+  }
+
+  async vector(): Promise<never> {
     return NOTHING;
   }
 
@@ -69,34 +71,27 @@ export class ErrorLoader implements LayerLoader {
     return this.weights.checkpoint.tensors.get(name)?.shape;
   }
 
-  async values(name: string, shape: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
-    return await this.weights.values(name, shape);
+  async values(): Promise<Float32Array<ArrayBuffer>> {
+    return new Float32Array();
   }
 
   constant(): never {
     return NOTHING;
   }
-}
 
-async function matrixError(
-  name: string,
-  slices: AsyncIterable<{ readonly values: Float32Array }>,
-  inputs: number,
-  dtype: QuantisedDtype,
-  gain: Float32Array | undefined,
-): Promise<LayerError> {
-  let [lost, all, largest] = [0, 0, 0];
-  for await (const { values } of slices) {
-    for (let at = 0; at < values.length; at += LANES * inputs) {
-      const block = packBlock(values.subarray(at, at + LANES * inputs), inputs, gain);
-      const kept = dequantiseBlock(quantiseBlock(block, inputs, LANES, dtype, name), block.length, LANES, dtype);
-      for (let i = 0; i < block.length; i++) {
-        const error = Math.abs(block[i]! - kept[i]!);
-        lost += error * error;
-        all += block[i]! * block[i]!;
-        largest = Math.max(largest, error);
+  async #measure({ inputs, ...source }: LinearSource, dtype: QuantisedDtype): Promise<typeof UNMEASURED> {
+    let [errorSquares, weightSquares, largest] = [0, 0, 0];
+    for await (const { values, place } of matrixBlocks(this.weights, { inputs, ...source })) {
+      const kept = dequantiseBlock(quantiseBlock(values, inputs, LANES, dtype, place), values.length, LANES, dtype);
+      for (let i = 0; i < values.length; i++) {
+        const error = values[i]! - kept[i]!;
+        errorSquares += error * error;
+        weightSquares += values[i]! * values[i]!;
+        largest = Math.max(largest, Math.abs(error));
       }
     }
+    return { errorSquares, weightSquares, largest };
   }
-  return { name, relative: all === 0 ? 0 : Math.sqrt(lost / all), largest };
 }
+
+const UNMEASURED = { errorSquares: 0, weightSquares: 0, largest: 0 };

@@ -8,7 +8,6 @@ import {
   LANES,
   type LinearWeight,
   type MatrixDtype,
-  packBlock,
   writeBlock,
 } from '../kernels/linear-weight.ts';
 import type { Runtime } from '../tensor/runtime.ts';
@@ -19,9 +18,10 @@ import {
   type LayerLoader,
   type LinearSource,
   layerDtype,
-  stackedMatrices,
+  layerName,
   type TableSource,
 } from './layer-loader.ts';
+import { matrixBlocks } from './matrix-blocks.ts';
 
 /** Least length that a row is divided by: torch.nn.functional.normalize. */
 const LEAST_LENGTH = 1e-12;
@@ -41,21 +41,13 @@ export class GpuLoader implements LayerLoader {
 
   async linear(source: LinearSource): Promise<LinearWeight> {
     const { inputs, outputs, up } = source;
-    const gain = source.gain === undefined ? undefined : await this.values(source.gain, [inputs]);
     const bias = source.bias === undefined ? undefined : await this.vector(source.bias, outputs);
-    const stacked = stackedMatrices(source);
-    const label = stacked[0]![0];
+    const label = layerName(source);
     const dtype = layerDtype(label, this.dtype, this.keptInFloat);
     const shape = { label, inputs, outputs, paired: up !== undefined, dtype };
     const weight = this.#own(allocateLinear(this.runtime, bias ? { ...shape, bias } : shape));
-    const sides = up === undefined ? [stacked] : [stacked, [[up, outputs] as const]];
-    for (const [side, matrices] of sides.entries()) {
-      let block = side;
-      for await (const rows of this.#blocks(matrices, source)) {
-        writeBlock(weight, block, packBlock(rows, inputs, gain));
-        block += sides.length;
-      }
-    }
+    for await (const { index, values, place } of matrixBlocks(this.weights, source))
+      writeBlock(weight, index, values, place);
     return weight;
   }
 
@@ -111,36 +103,10 @@ export class GpuLoader implements LayerLoader {
     for (const thing of this.#owned) thing.dispose();
   }
 
-  /** Rows of matrices one after another, LANES outputs at a time. */
-  async *#blocks(
-    matrices: readonly (readonly [string, number])[],
-    { inputs, outputs, shape, rows }: LinearSource,
-  ): AsyncGenerator<Float32Array> {
-    const range = rows && { from: rows.first, to: rows.first + outputs };
-    const size = LANES * inputs;
-    let rest = new Float32Array();
-    for (const [name, height] of matrices) {
-      for await (const { values } of this.weights.rows(name, [height, inputs], { shape, step: LANES, ...range })) {
-        const all = rest.length === 0 ? values : joined(rest, values);
-        let at = 0;
-        for (; at + size <= all.length; at += size) yield all.subarray(at, at + size);
-        rest = all.slice(at);
-      }
-    }
-    if (rest.length > 0) yield rest;
-  }
-
   #own<T extends { dispose(): void }>(thing: T): T {
     this.#owned.push(thing);
     return thing;
   }
-}
-
-function joined(head: Float32Array, tail: Float32Array): Float32Array<ArrayBuffer> {
-  const all = new Float32Array(head.length + tail.length);
-  all.set(head);
-  all.set(tail, head.length);
-  return all;
 }
 
 /** Each row divided by its length. `rows` [n, width]. */

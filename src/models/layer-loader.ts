@@ -43,7 +43,12 @@ export interface TableSource {
   readonly normalised?: boolean;
 }
 
-/** Storage of a layer by the name of its first matrix. */
+/** A layer goes by the name of its first matrix. */
+export function layerName({ name }: LinearSource): string {
+  return [name].flat()[0]!;
+}
+
+/** Storage of a layer by that name. */
 export function layerDtype(name: string, dtype: MatrixDtype, keptInFloat: readonly RegExp[]): MatrixDtype {
   return keptInFloat.some((pattern) => pattern.test(name)) ? floatDtype(dtype) : dtype;
 }

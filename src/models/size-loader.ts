@@ -9,6 +9,7 @@ import {
   type LayerLoader,
   type LinearSource,
   layerDtype,
+  layerName,
   stackedMatrices,
   type TableSource,
 } from './layer-loader.ts';
@@ -37,8 +38,7 @@ export class SizeLoader implements LayerLoader {
     for (const [name, height] of stackedMatrices(source)) this.shapes.set(name, shape ?? [height, inputs]);
     if (up !== undefined) this.shapes.set(up, [outputs, inputs]);
     if (gain !== undefined) this.shapes.set(gain, [inputs]); // folded in: no memory of its own
-    const [[label]] = stackedMatrices(source) as [[string, number]];
-    const dtype = layerDtype(label, this.dtype, this.keptInFloat);
+    const dtype = layerDtype(layerName(source), this.dtype, this.keptInFloat);
     this.bytes += matrixBytes(inputs, outputs, dtype) * (up === undefined ? 1 : 2);
     if (bias !== undefined) await this.vector(bias, outputs);
     return NOTHING;
