@@ -7,7 +7,14 @@ export type { ImageModel, LineGrid } from './models/image-model.ts';
 export type { CaptionPrompt, ClassPrompt, LlamaGenPrompt } from './models/llamagen/condition.ts';
 export { LLAMAGEN_PRESETS, type LlamaGenConfig } from './models/llamagen/config.ts';
 export { LlamaGen } from './models/llamagen/index.ts';
-export { EMBEDDED_MODEL, type LoadModelOptions, loadModel, MODEL_NAMES, modelPreset } from './models/load.ts';
+export {
+  EMBEDDED_MODEL,
+  EMBEDDED_TEXT_MODEL,
+  type LoadModelOptions,
+  loadModel,
+  MODEL_NAMES,
+  modelPreset,
+} from './models/load.ts';
 export type { Preset, Prompt } from './models/preset.ts';
 export type { TextPrompt } from './models/prompt.ts';
 export { loadTokenizer, type TextTokenizer, type TokenizerOptions } from './models/tokenizer.ts';

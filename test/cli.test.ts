@@ -75,7 +75,12 @@ describe('the command line', () => {
       [['generate', '--classes', '1', '--temperature', '-1'], /OptionError: temperature: expected/],
       [['generate', '--classes', '1', '--seed', 'x'], /expected a number, got 'x'/],
       [['generate', '--classes', '1', '--driver', 'cuda'], /OptionError: driver: expected one of/],
-      [['generate', '--prompt', 'a cat'], /OptionError: classes: expected --classes <list> for emoji/],
+      [
+        ['generate', '--prompt', 'a cat', '--model', 'emoji'],
+        /OptionError: classes: expected --classes <list> for emoji/,
+      ],
+      [['generate', '--classes', '1', '--size', '64x64'], /OptionError: size: expected none for emoji/],
+      [['generate', '--prompt', 'x', '--size', '64'], /expected a size such as 768x768, got '64'/],
       [['generate', '--classes', '1', '--dtype', 'int3'], /OptionError: dtype: expected one of f32, f16, int8, int4/],
       [['generate', '--classes', '1', '--model', 'janus-pro-1b'], /OptionError: prompt: expected --prompt/],
       [['generate', '--classes', '1', '--model', 'llamagen-b-256'], /OptionError: checkpoint: expected a file/],

@@ -1,10 +1,11 @@
 import { extname } from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { planCache } from '../cache/policy.ts';
 import type { GeneratedImage } from '../image.ts';
 import type { ClassPrompt } from '../models/llamagen/condition.ts';
-import { EMBEDDED_MODEL, loadModel, modelPreset } from '../models/load.ts';
+import { EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, loadModel, modelPreset } from '../models/load.ts';
 import type { Preset, WeightDtype } from '../models/preset.ts';
+import type { ImageSize } from '../models/prompt.ts';
 import { encodePng } from '../png.ts';
 import { resolveSampling } from '../sampler.ts';
 import type { Driver } from '../tensor/adapter.ts';
@@ -19,9 +20,10 @@ import { measuredRun } from './run.ts';
 import { expectWritable, writeWhole } from './write.ts';
 
 interface GenerateFlags extends CacheFlags {
-  readonly model: string;
+  readonly model?: string;
   readonly classes?: string;
   readonly prompt?: readonly string[];
+  readonly size?: Required<ImageSize>;
   readonly checkpoint?: string;
   readonly vq?: string;
   readonly textEncoder?: string;
@@ -45,7 +47,8 @@ export function generateCommand(): Command {
     .description('draw images, one for each class or prompt, and write them as PNG files')
     .option('--classes <list>', 'classes by number, or for the emoji model by name, separated by commas')
     .option('--prompt <text...>', 'what to draw, for models that draw from text: one image for each text')
-    .option('--model <name>', 'preset; rasterline plan --all lists them', EMBEDDED_MODEL)
+    .option('--model <name>', 'preset; rasterline plan --all lists them (default: emoji, or emoji-text with --prompt)')
+    .option('--size <width x height>', 'in pixels, such as 1024x576, for models that draw several sizes', imageSize)
     .option('--checkpoint <file>', 'checkpoint of the transformer: path, folder, URL or hf:owner/name@revision')
     .option('--vq <file>', 'checkpoint of the VQ tokenizer')
     .option('--text-encoder <file>', 'checkpoint of the T5 encoder, for LlamaGen from text')
@@ -67,14 +70,16 @@ export function generateCommand(): Command {
       `
 Examples:
   $ rasterline generate --classes "pizza,tiger face" --out emoji.png
+  $ rasterline generate --prompt "hot pepper" "a bear's face"
   $ rasterline generate --classes pizza --policy linear --budget 4 --seed 7
+  $ rasterline generate --model lumina-mgpt-768 --checkpoint hf:Alpha-VLLM/Lumina-mGPT-7B-768 --vq vqgan.ckpt --tokenizer tokenizer.json --prompt "a lighthouse" --size 1024x576 --budget 8 --dtype int4
   $ rasterline generate --model llamagen-xl-384 --checkpoint c2i_XL_384.pt --vq vq_ds16_c2i.pt --classes 207,360 --budget 6`,
     );
   return addCacheOptions(command).action(run);
 }
 
 async function run(flags: GenerateFlags): Promise<void> {
-  const { model: name, driver, dtype, out } = flags;
+  const { driver, dtype, out, model: name = flags.prompt ? EMBEDDED_TEXT_MODEL : EMBEDDED_MODEL } = flags;
   const sampling = defined({
     seed: flags.seed,
     firstImage: flags.firstImage,
@@ -136,17 +141,25 @@ function hubEnvironment() {
 
 async function promptOf(
   preset: Preset,
-  { classes, prompt }: GenerateFlags,
-): Promise<ClassPrompt | { readonly prompts: readonly string[] }> {
+  { classes, prompt, size }: GenerateFlags,
+): Promise<ClassPrompt | ({ readonly prompts: readonly string[] } & ImageSize)> {
   if (preset.classes === undefined) {
     if (prompt === undefined || classes !== undefined)
       throw new OptionError(`prompt: expected --prompt <text...> for ${preset.name}, which draws from text`);
-    return { prompts: prompt };
+    return { prompts: prompt, ...size };
   }
+  if (size !== undefined) throw new OptionError(`size: expected none for ${preset.name}, which draws one size`);
   if (classes === undefined || prompt !== undefined)
     throw new OptionError(`classes: expected --classes <list> for ${preset.name}, which draws classes`);
   const wanted = classes.split(',').map((text) => text.trim());
   return { classes: await classIds(preset.name, wanted.filter(Boolean)) };
+}
+
+/** `1024x576`, for commander; whether the model draws it is the library's to say. */
+function imageSize(text: string): Required<ImageSize> {
+  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(text) ?? [];
+  if (!width || !height) throw new InvalidArgumentError(`expected a size such as 768x768, got '${text}'`);
+  return { width: Number(width), height: Number(height) };
 }
 
 async function writeAll(files: readonly string[], images: readonly GeneratedImage[]): Promise<void> {

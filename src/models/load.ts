@@ -30,6 +30,9 @@ export interface LoadModelOptions
 /** The model that ships with this package. */
 export const EMBEDDED_MODEL = 'emoji';
 
+/** The same, drawing from words. */
+export const EMBEDDED_TEXT_MODEL = 'emoji-text';
+
 /** Every model by name. */
 export const MODEL_NAMES: readonly string[] = [LLAMAGEN_PRESETS, JANUS_PRESETS, LUMINA_PRESETS].flatMap((presets) =>
   Object.keys(presets),
@@ -62,7 +65,7 @@ export async function loadModel(
       const found = await openPart(preset, part, file, opened.checkpoint?.files, options);
       if (found) opened[part] = found;
     }
-    const tokenizer = preset.classes === undefined ? await openTokenizer(opened, options) : undefined;
+    const tokenizer = preset.classes === undefined ? await openTokenizer(preset, opened, options) : undefined;
     const { tokenizer: _, tokenizerConfig: __, ...rest } = options;
     const checkpoints = Object.fromEntries(Object.entries(opened).map(([part, { checkpoint }]) => [part, checkpoint]));
     return await preset.load(runtime, checkpoints, { ...rest, ...(tokenizer && { tokenizer }) });
@@ -98,12 +101,15 @@ async function openPart(
 
 /** The tokenizer that the caller names, or that lies beside the text encoder's checkpoint or the transformer's. */
 async function openTokenizer(
+  { packagedTokenizer }: Preset,
   opened: Partial<Record<Part, OpenedFiles>>,
   options: LoadModelOptions,
 ): Promise<TextTokenizer | undefined> {
   const files = opened.textEncoder?.files ?? opened.checkpoint?.files;
   const beside = async (file: string) => (files ? (await openFirst(files, [file]))?.source : undefined);
-  const words = options.tokenizer ?? (await beside('tokenizer.json'));
+  const shipped = async () =>
+    packagedTokenizer === undefined ? await beside('tokenizer.json') : await packagedSource(packagedTokenizer);
+  const words = options.tokenizer ?? (await shipped());
   if (words === undefined) return undefined;
   const config = options.tokenizerConfig ?? (options.tokenizer ? undefined : await beside('tokenizer_config.json'));
   return await loadTokenizer(words, { ...options, ...(config && { config }) });

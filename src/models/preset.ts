@@ -58,6 +58,8 @@ export interface Preset {
   /** Condition tokens of a row whose prompt has so many tokens of its own. */
   conditionTokens(promptTokens: number): number;
   readonly parts: Readonly<Partial<Record<Part, PartFile>>>;
+  /** tokenizer.json that the package ships. */
+  readonly packagedTokenizer?: string;
   /** Tensors that a part may hold and inference does not need, by official name. */
   ignored(part: Part): readonly RegExp[];
   /** The official name of a tensor of another layout that is read too; absent: there is none. */

@@ -1,15 +1,10 @@
 import assert from 'node:assert/strict';
 import { GPT_FLOAT, loadCondition, loadTransformer } from '../../src/models/llamagen/load.ts';
 import { SizeLoader } from '../../src/models/size-loader.ts';
+import { relativeError } from '../support/close.ts';
 import { openGolden } from '../support/golden.ts';
 import { testRuntime } from '../support/runtime.ts';
 import { goldenConfig, loadBare, trace } from '../support/trace.ts';
-
-/** Root of the mean square of a − b over that of b. */
-function relativeError(a: Float32Array, b: Float32Array): number {
-  const square = (values: Float32Array) => values.reduce((sum, v) => sum + v * v, 0);
-  return Math.sqrt(square(a.map((v, i) => v - b[i]!)) / square(b));
-}
 
 describe('a quantised model', () => {
   it('drifts from its float logits as little as its steps are fine, and takes the bytes that are planned', async () => {

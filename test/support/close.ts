@@ -30,3 +30,14 @@ export function close(
     `${label}[${worst}]: expected ${expected[worst]}, got ${actual[worst]} (${excess} over ${absolute} + ${relative} relative)`,
   );
 }
+
+/** Root of the mean square of a − b over that of b. */
+export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  assert.equal(a.length, b.length, 'relativeError: length');
+  let [error, square] = [0, 0];
+  for (let i = 0; i < b.length; i++) {
+    error += (a[i]! - b[i]!) ** 2;
+    square += b[i]! ** 2;
+  }
+  return Math.sqrt(error / square);
+}

@@ -75,8 +75,9 @@ def padded(tokenizer, texts):
 
 if __name__ == "__main__":
     packages, out, minutes = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
-    torch.manual_seed(0)
-    random.seed(0)
+    goes_on = (out / "both.pt").exists()
+    torch.manual_seed(torch.seed() if goes_on else 0)  # a run that goes on must not see the same damage again
+    random.seed(torch.initial_seed())
     torch.set_num_threads(2)
     tokens = torch.from_numpy(np.load(out / "tokens.npy"))
     tokens = tokens[: len(tokens) // len(SETS)][drawn(packages)]
@@ -85,7 +86,7 @@ if __name__ == "__main__":
     tokenizer.save(str(out / "tokenizer.json"))
     count = len(tokens)
     model, text = GPT(count), Text(tokenizer.get_vocab_size())
-    if (out / "both.pt").exists():
+    if goes_on:
         both = torch.load(out / "both.pt")
         model.load_state_dict(both["gpt"])
         text.load_state_dict(both["text"])
@@ -96,9 +97,9 @@ if __name__ == "__main__":
     hidden = [p for p in model.layers.parameters() if p.dim() == 2]
     rest = [p for p in model.parameters() if p.dim() == 1 or all(p is not q for q in hidden)]
     optimizers = [
-        torch.optim.Muon([{"params": hidden, "peak": 1e-4}], weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon([{"params": hidden, "peak": 4e-4}], weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(
-            [{"params": rest, "peak": 1e-4}, {"params": list(text.parameters()), "peak": 3e-4}],
+            [{"params": rest, "peak": 2e-4}, {"params": list(text.parameters()), "peak": 6e-4}],
             betas=(0.9, 0.95), weight_decay=0.01, fused=True,
         ),
     ]  # fmt: skip

@@ -19,9 +19,7 @@ import { JANUS_SAMPLING, type JanusConfig } from './config.ts';
 import { loadJanus } from './load.ts';
 import { embed, type JanusLayers, logits } from './model.ts';
 import { JANUS_FLOAT, JANUS_IGNORED, withOfficialNames } from './names.ts';
-
-/** As the pad token is written in the tokenizer: the bars are full-width. */
-const PAD = '<｜▁pad▁｜>';
+import { janusTemplate, padToken } from './tokens.ts';
 
 export interface JanusOptions extends ModelOptions {
   readonly name: string;
@@ -38,10 +36,12 @@ export class Janus implements ImageModel<TextPrompt> {
   readonly defaults = JANUS_SAMPLING;
   readonly #config: JanusConfig;
   readonly #tokenizer: TextTokenizer | undefined;
+  readonly #pad: number | undefined;
 
   private constructor(
     readonly runtime: Runtime,
     { name, config, dtype = 'f16', tokenizer }: JanusOptions,
+    pad: number | undefined,
     private readonly layers: JanusLayers,
     private readonly loader: GpuLoader,
   ) {
@@ -53,18 +53,20 @@ export class Janus implements ImageModel<TextPrompt> {
     this.patch = 2 ** (vq.multipliers.length - 1);
     this.#config = config;
     this.#tokenizer = tokenizer;
-    tokenizer?.id(PAD);
+    this.#pad = pad;
   }
 
-  /** Loads the one checkpoint, of either layout, a slice at a time. Throws FormatError for one of another model. */
+  /** Loads the one checkpoint, of either layout, a slice at a time. Throws FormatError for one, or a tokenizer, of another model. */
   static async load(runtime: Runtime, checkpoint: Checkpoint, options: JanusOptions): Promise<Janus> {
+    const { config, tokenizer } = options;
+    const pad = tokenizer ? padToken(tokenizer, config.vocabulary) : config.padToken;
     const weights = new Weights(withOfficialNames(checkpoint), JANUS_IGNORED, options);
     const loader = new GpuLoader(runtime, weights, options.dtype ?? 'f16', JANUS_FLOAT);
     try {
-      const layers = await loadJanus(loader, options.config);
+      const layers = await loadJanus(loader, config);
       weights.finish();
       await runtime.settled();
-      return new Janus(runtime, options, layers, loader);
+      return new Janus(runtime, options, pad, layers, loader);
     } catch (error) {
       loader.dispose();
       throw error;
@@ -87,7 +89,7 @@ export class Janus implements ImageModel<TextPrompt> {
     const encode = tokenizer && ((text: string) => tokenizer.encode(janusTemplate(text)));
     const rows = promptIds(prompt, { encode, vocabulary, mostTokens });
     if (!guided) return textCondition(this.runtime, this.layers.text, rows.length, rows);
-    const pad = this.#padToken();
+    const pad = this.#expectPad();
     const unconditional = rows.map((ids) => ids.map((id, i) => (i === 0 || i === ids.length - 1 ? id : pad)));
     return textCondition(this.runtime, this.layers.text, rows.length, [...rows, ...unconditional]);
   }
@@ -112,16 +114,10 @@ export class Janus implements ImageModel<TextPrompt> {
     this.dispose();
   }
 
-  #padToken(): number {
-    const pad = this.#tokenizer?.id(PAD) ?? this.#config.padToken;
-    if (pad !== undefined) return pad;
+  #expectPad(): number {
+    if (this.#pad !== undefined) return this.#pad;
     throw new OptionError(
       `guidanceScale: expected at most 1 without a tokenizer, which tells the pad token; load ${this.name} with its tokenizer.json`,
     );
   }
-}
-
-/** Source: janus/utils/conversation.py, the template `deepseek` without a system prompt; the tokenizer puts its begin token in front. */
-export function janusTemplate(prompt: string): string {
-  return `<|User|>: ${prompt.trim()}\n\n<|Assistant|>:<begin_of_image>`;
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Checkpoint, StoredTensor } from '../../tensor/checkpoint.ts';
+import { FormatError } from '../../tensor/errors.ts';
 
 /** Beginnings of the conversion's names, and the official ones; the first that fits holds. */
 const CONVERTED: readonly (readonly [RegExp, string])[] = [
@@ -40,10 +41,22 @@ export function officialName(name: string): string {
   return rule ? name.replace(...rule) : name;
 }
 
-/** The same tensors under their official names. Closing stays with the checkpoint itself. */
+/**
+ * The same tensors under their official names. Closing stays with the checkpoint itself.
+ *
+ * Throws FormatError where two tensors would have the same name: the checkpoint mixes both layouts.
+ */
 export function withOfficialNames(checkpoint: Checkpoint): Checkpoint {
   const tensors = new Map<string, StoredTensor>();
-  for (const [name, tensor] of checkpoint.tensors) tensors.set(officialName(name), tensor);
+  for (const [name, tensor] of checkpoint.tensors) {
+    const official = officialName(name);
+    const other = tensors.get(official);
+    if (other)
+      throw new FormatError(
+        `${checkpoint.name}: expected one tensor ${official}, got ${other.name} and ${name} for it`,
+      );
+    tensors.set(official, tensor);
+  }
   return { ...checkpoint, tensors };
 }
 

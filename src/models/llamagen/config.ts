@@ -29,6 +29,8 @@ export interface LlamaGenConfig {
   readonly normEpsilon: number;
   /** Sampling for what a caller leaves out. */
   readonly sampling: SamplingDefaults;
+  /** Its files ship with the package. One of them holds a GPT that draws from classes and from texts. */
+  readonly isEmbedded?: boolean;
   readonly condition:
     | { readonly kind: 'class'; readonly classes: number }
     | { readonly kind: 'caption'; readonly tokens: number; readonly width: number };
@@ -52,7 +54,7 @@ const CAPTION_SIDES = { 256: 16, 512: 32 } as const;
 
 function config(
   size: { readonly layers: number; readonly heads: number; readonly width: number },
-  rest: Pick<LlamaGenConfig, 'side' | 'condition' | 'vocabulary' | 'sampling'>,
+  rest: Pick<LlamaGenConfig, 'side' | 'condition' | 'vocabulary' | 'sampling' | 'isEmbedded'>,
 ): LlamaGenConfig {
   return { ...size, kvHeads: size.heads, hidden: mlpWidth(size.width), ropeBase: 10000, normEpsilon: 1e-5, ...rest };
 }
@@ -77,14 +79,14 @@ function presets(): Record<string, LlamaGenConfig> {
       condition: { kind: 'caption', tokens: 120, width: 2048 },
     });
   }
-  table['emoji'] = config(
-    { layers: 6, heads: 4, width: 256 },
-    { side: 16, vocabulary: 512, sampling: EMOJI_SAMPLING, condition: { kind: 'class', classes: 306 } },
-  );
+  const emoji = { side: 16, vocabulary: 512, sampling: EMOJI_SAMPLING, isEmbedded: true } as const;
+  const small = { layers: 6, heads: 4, width: 256 };
+  table['emoji'] = config(small, { ...emoji, condition: { kind: 'class', classes: 306 } });
+  table['emoji-text'] = config(small, { ...emoji, condition: { kind: 'caption', tokens: 24, width: 96 } });
   return table;
 }
 
-/** Every released model by name, `llamagen-<size>-<pixels>` and `llamagen-xl-t2i-<pixels>`, and the embedded `emoji`. */
+/** Every released model by name, `llamagen-<size>-<pixels>` and `llamagen-xl-t2i-<pixels>`, and the embedded `emoji` and `emoji-text`. */
 export const LLAMAGEN_PRESETS: Readonly<Record<string, LlamaGenConfig>> = presets();
 
 /** Throws OptionError naming the presets there are. */

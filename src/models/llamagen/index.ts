@@ -20,7 +20,7 @@ import { loadVqDecoder } from '../vq/load.ts';
 import { type CaptionReader, captionReader } from './caption-reader.ts';
 import { type ConditionWeights, type LlamaGenPrompt, makeCondition } from './condition.ts';
 import type { LlamaGenConfig } from './config.ts';
-import { GPT_FLOAT, GPT_IGNORED, loadCondition, loadTransformer } from './load.ts';
+import { GPT_FLOAT, gptIgnored, loadCondition, loadTransformer } from './load.ts';
 import { embed, type LlamaGenTransformer, logits } from './model.ts';
 
 export interface LlamaGenOptions extends ModelOptions {
@@ -79,7 +79,7 @@ export class LlamaGen implements ImageModel<LlamaGenPrompt> {
       return loader;
     };
     try {
-      const loader = open(gpt, GPT_IGNORED, GPT_FLOAT);
+      const loader = open(gpt, gptIgnored(options.config), GPT_FLOAT);
       const transformer = await loadTransformer(loader, options.config);
       let condition = await loadCondition(loader, options.config);
       loader.weights.finish();

@@ -10,6 +10,16 @@ import { rotationTable } from './rotation.ts';
 /** Tensors that a GPT checkpoint may hold and inference makes itself. */
 export const GPT_IGNORED: readonly RegExp[] = [/^freqs_cis$/, /^causal_mask$/, /\.kv_cache\./];
 
+/** What the embedded GPT holds for the other kind of condition. */
+const OTHER_CONDITION = {
+  class: [/^cls_embedding\.(cap_proj|uncond_embedding)/],
+  caption: [/^cls_embedding\.embedding_table\./],
+} as const;
+
+export function gptIgnored({ isEmbedded, condition }: LlamaGenConfig): readonly RegExp[] {
+  return isEmbedded ? [...GPT_IGNORED, ...OTHER_CONDITION[condition.kind]] : GPT_IGNORED;
+}
+
 /** What stays in float when the matrices of the blocks are quantised: the output head and the caption's projection. */
 export const GPT_FLOAT: readonly RegExp[] = [/^output\./, /^cls_embedding\./];
 

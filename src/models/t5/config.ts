@@ -29,6 +29,19 @@ export const FLAN_T5_XL: T5Config = {
   normEpsilon: 1e-6,
 };
 
+/** What the embedded model reads prompts with. */
+export const EMOJI_T5: T5Config = {
+  layers: 2,
+  heads: 4,
+  headDim: 24,
+  width: 96,
+  hidden: 256,
+  vocabulary: 423,
+  buckets: 32,
+  maxDistance: 128,
+  normEpsilon: 1e-6,
+};
+
 /** What a checkpoint of the whole T5 holds beside its encoder, and the second name of the embedding table. */
 export const T5_IGNORED: readonly RegExp[] = [/^decoder\./, /^lm_head\.weight$/, /^encoder\.embed_tokens\.weight$/];
 

@@ -1,0 +1,53 @@
+/** Runs in the page: a download into the origin's own file system, cut off and gone on with. */
+
+import { fileCache } from '#platform';
+import { bytesSource } from '../../src/tensor/bytes.ts';
+import { cachedFile } from '../../src/tensor/file-cache.ts';
+
+/** A little over one piece of 64 MiB, so that one is kept when the download is cut. */
+const CONTENT = new Uint8Array(70 * 2 ** 20).map((_, i) => i % 251);
+
+export interface CacheResult {
+  /** Reads that the first, aborted run and the second made of the source. */
+  readonly first: number;
+  readonly second: number;
+  /** Bytes there when the second run began. */
+  readonly resumed: number;
+  readonly size: number;
+  readonly middle: readonly number[];
+  /** Whether a third run needed the source. */
+  readonly again: boolean;
+  readonly wrong: string;
+}
+
+export async function cacheRound(): Promise<CacheResult> {
+  const cache = await fileCache('rasterline-test');
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', CONTENT));
+  const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  let reads = 0;
+  const wanted = {
+    file: 'weights',
+    size: CONTENT.length,
+    sha256,
+    open: async () => {
+      const source = bytesSource('weights', CONTENT);
+      return { ...source, read: (offset: number, length: number) => ++reads && source.read(offset, length) } as never;
+    },
+  };
+  const stop = new AbortController();
+  const onDownload = ({ loadedBytes }: { readonly loadedBytes: number }) => {
+    if (loadedBytes >= 64 * 2 ** 20) stop.abort(new Error('enough'));
+  };
+  await cachedFile(cache, 'weights', wanted, { signal: stop.signal, onDownload }).catch(() => undefined);
+  const first = reads;
+  const { length: resumed } = await cache.resume('weights');
+  const file = await cachedFile(cache, 'weights', wanted);
+  const second = reads - first;
+  const middle = [...(await file.read(64 * 2 ** 20 - 2, 4))];
+  await cachedFile(cache, 'weights', wanted);
+  const wrong = await cachedFile(cache, 'other', { ...wanted, sha256: '0'.repeat(64) }).then(
+    () => 'none',
+    (error: Error) => `${error.name}: ${error.message}`,
+  );
+  return { first, second, resumed, size: file.size, middle, again: reads - first - second > 9, wrong };
+}

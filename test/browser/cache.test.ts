@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { type BrowserPage, openBrowserPage } from '../support/browser.ts';
+import type { CacheResult } from './cache-page.ts';
+
+describe('the cache of a browser', () => {
+  let folder: string;
+  let browser: BrowserPage;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'rasterline-test-'));
+    await build({
+      entryPoints: ['test/browser/cache-page.ts'],
+      bundle: true,
+      format: 'esm',
+      target: 'es2022',
+      outfile: join(folder, 'page.js'),
+    });
+    browser = await openBrowserPage({ folder });
+  });
+  after(async () => {
+    await browser?.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it('goes on with a download that was cut, keeps the whole, and refuses what has another hash', async () => {
+    const result = await browser.page.evaluate(async (address): Promise<CacheResult> => {
+      const { cacheRound } = (await import(address)) as typeof import('./cache-page.ts');
+      return await cacheRound();
+    }, `${browser.url}page.js`);
+
+    const size = 70 * 2 ** 20;
+    assert.deepEqual(
+      { ...result, wrong: result.wrong.replace(/sha256 .*/, '') },
+      {
+        first: 8, // of 8 MiB each
+        second: 1,
+        resumed: 64 * 2 ** 20,
+        size,
+        middle: [-2, -1, 0, 1].map((i) => (64 * 2 ** 20 + i) % 251),
+        again: false,
+        wrong: `FormatError: weights: expected ${size} bytes of `,
+      },
+    );
+  });
+});

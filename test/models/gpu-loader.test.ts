@@ -1,0 +1,109 @@
+import fc from 'fast-check';
+import { linear } from '../../src/kernels/linear.ts';
+import { GpuLoader } from '../../src/models/gpu-loader.ts';
+import { Weights } from '../../src/tensor/weights.ts';
+import { linearOracle } from '../oracle/linear.ts';
+import { close } from '../support/close.ts';
+import { memoryCheckpoint } from '../support/memory-checkpoint.ts';
+import { randomValues } from '../support/random.ts';
+import { compute, testRuntime } from '../support/runtime.ts';
+
+interface Case {
+  /** Outputs of each matrix: around the blocks of 32. */
+  readonly heights: readonly number[];
+  readonly inputs: number;
+  readonly hasGain: boolean;
+  readonly hasBias: boolean;
+  readonly seed: number;
+}
+
+const cases: fc.Arbitrary<Case> = fc.record({
+  heights: fc.array(fc.oneof(fc.constantFrom(1, 16, 31, 32, 33, 64), fc.integer({ min: 1, max: 70 })), {
+    minLength: 1,
+    maxLength: 4,
+  }),
+  inputs: fc.constantFrom(4, 12, 40),
+  hasGain: fc.boolean(),
+  hasBias: fc.boolean(),
+  seed: fc.nat(),
+});
+
+/** What a stacked layer makes of one row, against the plain rows one after another. */
+async function checkStack({ heights, inputs, hasGain, hasBias, seed }: Case): Promise<void> {
+  const runtime = await testRuntime();
+  const outputs = heights.reduce((sum, height) => sum + height, 0);
+  const rows = randomValues(seed, outputs * inputs);
+  const gain = hasGain ? randomValues(seed + 1, inputs) : new Float32Array(inputs).fill(1);
+  const bias = hasBias ? randomValues(seed + 2, outputs) : new Float32Array(outputs);
+  const input = randomValues(seed + 3, inputs);
+  const starts = heights.map((_, i) => heights.slice(0, i).reduce((sum, height) => sum + height, 0));
+  const matrices = heights.map((height, i) => {
+    const values = rows.slice(starts[i]! * inputs, (starts[i]! + height) * inputs);
+    return [`matrix ${i}`, { shape: [height, inputs], values }] as const;
+  });
+  const checkpoint = memoryCheckpoint({
+    ...Object.fromEntries(matrices),
+    gain: { shape: [inputs], values: gain },
+    bias: { shape: [outputs], values: bias },
+  });
+  const ignored = [...(hasGain ? [] : [/^gain$/]), ...(hasBias ? [] : [/^bias$/])];
+  const loader = new GpuLoader(runtime, new Weights(checkpoint, ignored), 'f32');
+
+  const weight = await loader.linear({
+    name: matrices.map(([name]) => name),
+    heights,
+    inputs,
+    outputs,
+    ...(hasGain && { gain: 'gain' }),
+    ...(hasBias && { bias: 'bias' }),
+  });
+  loader.weights.finish();
+  using x = runtime.tensor([1, inputs], 'f32', 'x', input);
+  const y = await compute(runtime, () => linear(x, weight));
+  loader.dispose();
+
+  const expected = linearOracle(
+    input.map((v, i) => v * gain[i]!),
+    rows,
+    1,
+    inputs,
+    outputs,
+  ).map((v, i) => v + bias[i]!);
+  // f32: a rounding of each product, each partial sum and the bias, all below inputs + 1
+  close(y, expected, { absolute: 2 ** -23 * (inputs + 2) * (inputs + 1) });
+}
+
+describe('GpuLoader', () => {
+  it('stacks matrices of any heights row by row, with gain and bias, at blocks that none of them ends with', async () => {
+    await fc.assert(fc.asyncProperty(cases, checkStack), { numRuns: 30 });
+  });
+
+  it('stacks matrices that are read in several slices', async () => {
+    // 8 MB a slice are 256 rows of 8192 values: two matrices of more, neither a multiple of it nor of 32
+    await checkStack({ heights: [300, 17, 270], inputs: 8192, hasGain: true, hasBias: false, seed: 7 });
+  });
+
+  it('interleaves gate and up projections whose height is no multiple of a block', async () => {
+    const runtime = await testRuntime();
+    const check = async (height: number, seed: number) => {
+      const inputs = 12;
+      const [gate, up] = [randomValues(seed, height * inputs), randomValues(seed + 1, height * inputs)];
+      const input = randomValues(seed + 2, inputs);
+      const shape = [height, inputs];
+      const checkpoint = memoryCheckpoint({ gate: { shape, values: gate }, up: { shape, values: up } });
+      const loader = new GpuLoader(runtime, new Weights(checkpoint, []), 'f32');
+      const weight = await loader.linear({ name: 'gate', up: 'up', inputs, outputs: height });
+      using x = runtime.tensor([1, inputs], 'f32', 'x', input);
+      const y = await compute(runtime, () => linear(x, weight));
+      loader.dispose();
+      const [g, u] = [gate, up].map((matrix) => linearOracle(input, matrix, 1, inputs, height)) as [
+        Float64Array,
+        Float64Array,
+      ];
+      const expected = g.map((v, i) => (v / (1 + Math.exp(-v))) * u[i]!);
+      // both sums are below 12; the error of one, 12 · 2^-24 · 12, is multiplied by the other; exp adds a few roundings
+      close(y, expected, { absolute: 2 * 12 * 12 * 12 * 2 ** -24, relative: 1e-5 });
+    };
+    await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 100 }), fc.nat(), check), { numRuns: 15 });
+  });
+});
