@@ -8,7 +8,7 @@ import { allocateConv } from '../src/kernels/conv-weight.ts';
 import { allocateTable, embedding } from '../src/kernels/embedding.ts';
 import { groupNorm } from '../src/kernels/group-norm.ts';
 import { linear } from '../src/kernels/linear.ts';
-import { allocateLinear } from '../src/kernels/linear-weight.ts';
+import { allocateLinear, blockBytes, LANES } from '../src/kernels/linear-weight.ts';
 import { Sampler } from '../src/sampler.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
 import { type Row, time } from './support.ts';
@@ -24,11 +24,11 @@ export async function kernelRows(runtime: Runtime): Promise<Row[]> {
     [1280, 3840, 16],
     [1280, 3840, 64],
   ] as const) {
-    for (const dtype of ['f16', 'f32'] as const) {
+    for (const dtype of ['f16', 'f32', 'int8', 'int4'] as const) {
       const weight = allocateLinear(runtime, { label: 'w', inputs, outputs, dtype });
       using x = runtime.tensor([batch, inputs], 'f32', 'x', values(batch * inputs));
       using program = await runtime.record('linear', () => linear(x, weight, { normEpsilon: 1e-5 }));
-      const bytes = inputs * outputs * (dtype === 'f16' ? 2 : 4);
+      const bytes = Math.ceil(outputs / LANES) * blockBytes(inputs, dtype);
       rows.push(
         await time(runtime, `linear ${outputs} x ${inputs}, ${batch} rows, ${dtype}`, [program], {
           bytes,

@@ -6,6 +6,9 @@ import { Bench } from 'tinybench';
 import type { Program } from '../src/tensor/program.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
 
+/** Time spent on a row; RASTERLINE_BENCH_MS=1 only shows that the rows run. */
+const BUDGET_MS = Number(process.env['RASTERLINE_BENCH_MS'] ?? 300);
+
 export interface Row {
   readonly name: string;
   readonly medianMs: number;
@@ -35,7 +38,7 @@ export async function time(
   programs: readonly Program<unknown>[],
   work: { readonly bytes?: number; readonly flops?: number } = {},
 ): Promise<Row> {
-  const bench = new Bench({ time: 300, iterations: 5, warmupTime: 50, warmupIterations: 2 });
+  const bench = new Bench({ time: BUDGET_MS, iterations: 5, warmupTime: BUDGET_MS / 6, warmupIterations: 2 });
   bench.add(name, async () => {
     runtime.run(...programs);
     await runtime.settled();

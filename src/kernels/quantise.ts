@@ -13,7 +13,11 @@ import { FormatError } from '../tensor/errors.ts';
 
 export type QuantisedDtype = 'int8' | 'int4';
 
-/** Inputs that share a scale. (ours) */
+/**
+ * Inputs that share a scale. (ours) The matrices of the emoji model lose 0.54 % in int8 and 9.7 % in int4, root mean
+ * square; with 64 they would lose 0.60 % and 10.8 % for a quarter of a bit less, with 16 0.47 % and 8.5 % for half a bit
+ * more.
+ */
 export const GROUP = 32;
 
 /** Inputs in a word of 8 numbers of 4 bits, or in two words of 4 numbers of 8 bits; LANES outputs stand side by side. */
