@@ -14,7 +14,15 @@ import type { DownloadProgress } from '../tensor/file-cache.ts';
 import { Runtime } from '../tensor/runtime.ts';
 import { classIds } from './classes.ts';
 import { interruptible } from './exit.ts';
-import { addCacheOptions, type CacheFlags, cacheOptions, defined, megabytes, number } from './options.ts';
+import {
+  addCacheOptions,
+  type CacheFlags,
+  cacheOptions,
+  defined,
+  hubEnvironment,
+  megabytes,
+  number,
+} from './options.ts';
 import { progressBar } from './progress.ts';
 import { measuredRun } from './run.ts';
 import { expectWritable, writeWhole } from './write.ts';
@@ -132,11 +140,6 @@ async function run(flags: GenerateFlags): Promise<void> {
   } finally {
     release();
   }
-}
-
-/** Where the hub is and who asks, as its own tools are told. */
-function hubEnvironment() {
-  return defined({ endpoint: process.env['HF_ENDPOINT'], token: process.env['HF_TOKEN'] });
 }
 
 async function promptOf(

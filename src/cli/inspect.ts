@@ -4,7 +4,7 @@ import { type Fit, fittingPresets } from '../models/fitting.ts';
 import type { Checkpoint } from '../tensor/checkpoint.ts';
 import { openFiles } from '../tensor/open-files.ts';
 import { count, describeShape } from '../tensor/shape.ts';
-import { megabytes, number, table } from './options.ts';
+import { hubEnvironment, megabytes, number, table } from './options.ts';
 import { expectQuantised, type QuantizeFlags, quantize } from './quantize.ts';
 
 type InspectFlags = Omit<QuantizeFlags, 'quantize'> & { readonly quantize?: string };
@@ -33,7 +33,7 @@ Examples:
     .action(async (file: string | undefined, { quantize: dtype, ...flags }: InspectFlags) => {
       expectQuantised(dtype);
       const source = file ?? (await packagedSource('checkpoints/emoji/gpt.safetensors'));
-      const { checkpoint } = await openFiles(source);
+      const { checkpoint } = await openFiles(source, hubEnvironment());
       try {
         const fits = await fittingPresets(checkpoint);
         if (dtype !== undefined) await quantize(checkpoint, fits, file, { ...flags, quantize: dtype });

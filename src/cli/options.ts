@@ -45,6 +45,11 @@ export function defined<T extends object>(record: T): { [K in keyof T]: Exclude<
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as never;
 }
 
+/** Where the hub is and who asks, as its own tools are told. */
+export function hubEnvironment(): { readonly endpoint?: string; readonly token?: string } {
+  return defined({ endpoint: process.env['HF_ENDPOINT'], token: process.env['HF_TOKEN'] });
+}
+
 /** 12.3 MB */
 export function megabytes(bytes: number): string {
   return bytes >= 1e9
