@@ -207,6 +207,18 @@ describe('the command line', () => {
     await rm(out);
   });
 
+  it('draws from words with the embedded model, and refuses more of them than it reads', async () => {
+    const out = join(folder, 'cake.png');
+    const { code, err } = await rasterline(['generate', '--prompt', 'birthday cake', '--guidance', '1', '--out', out]);
+    assert.equal(code, 0, err);
+    const { width, height } = decode(await readFile(out));
+    assert.deepEqual([width, height], [64, 64]);
+    await rm(out);
+    const long = await rasterline(['generate', '--prompt', 'cake '.repeat(40), '--out', out]);
+    assert.equal(long.code, 2);
+    assert.match(long.err, /OptionError: prompts\[0\]: expected 1 to 24 tokens, got \d+/);
+  });
+
   it('leaves nothing behind when interrupted, and ends with 130', async () => {
     await mkdir(join(folder, 'interrupted'));
     const { code, err } = await rasterline(
