@@ -153,7 +153,10 @@ describe('the command line', () => {
     assert.match(lines.err, /lines: expected a whole number from 1 to 16, got 17/);
     const model = await rasterline(['inspect', '--quantize', 'int4', '--model', 'llamagen-b-256']);
     assert.equal(model.code, 2);
-    assert.match(model.err, /model: expected one that .*gpt\.safetensors fits \(emoji, emoji-text\), got llamagen-b-256/);
+    assert.match(
+      model.err,
+      /model: expected one that .*gpt\.safetensors fits \(emoji, emoji-text\), got llamagen-b-256/,
+    );
   });
 
   it('tells what quantising a checkpoint of no preset would cost, without a GPU', async () => {
