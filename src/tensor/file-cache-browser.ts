@@ -1,6 +1,7 @@
 /**
- * The origin private file system as a cache of files, in browsers: a folder a file, of pieces that are written whole, so
- * that a closed page loses one piece at most; the entry `done` says that all are there.
+ * The origin private file system as a cache of files, in browsers: a folder a file, of pieces, and the entry `done` once all
+ * are there. What is written counts when its piece is closed: a download that is cut keeps all, a page that is closed loses
+ * the last piece.
  */
 
 import { type ByteSource, rangedSource } from './bytes.ts';
@@ -37,16 +38,14 @@ async function begin(root: FileSystemDirectoryHandle, key: string, name: string)
   const folder = await root.getDirectoryHandle(key, { create: true });
   let pieces = await piecesOf(folder);
   let length = pieces.reduce((sum, piece) => sum + piece.size, 0);
-  let waiting = new Uint8Array(0);
-  const write = async (entry: string, bytes: Uint8Array<ArrayBuffer>) => {
-    const file = await folder.getFileHandle(entry, { create: true });
-    const writable = await file.createWritable();
-    await writable.write(bytes);
-    await writable.close();
+  let piece: { readonly writable: FileSystemWritableFileStream; bytes: number } | undefined;
+  const beginPiece = async () => {
+    const file = await folder.getFileHandle(String(pieces.length), { create: true });
+    return { writable: await file.createWritable(), bytes: 0 };
   };
-  const flush = async () => {
-    await write(String(pieces.length), waiting);
-    waiting = new Uint8Array(0);
+  const endPiece = async () => {
+    await piece?.writable.close();
+    piece = undefined;
     pieces = await piecesOf(folder);
   };
   return {
@@ -56,20 +55,23 @@ async function begin(root: FileSystemDirectoryHandle, key: string, name: string)
     read: (offset, count) => stored(name, () => readPieces(pieces, offset, count)),
     append: (bytes) =>
       stored(name, async () => {
-        const joined = new Uint8Array(waiting.length + bytes.length);
-        joined.set(waiting);
-        joined.set(bytes, waiting.length);
-        waiting = joined;
+        piece ??= await beginPiece();
+        await piece.writable.write(bytes);
+        piece.bytes += bytes.length;
         length += bytes.length;
-        if (waiting.length >= PIECE_BYTES) await flush();
+        if (piece.bytes >= PIECE_BYTES) await endPiece();
       }),
     finish: () =>
       stored(name, async () => {
-        if (waiting.length > 0) await flush();
-        await write(DONE, new Uint8Array(1));
+        await endPiece();
+        await folder.getFileHandle(DONE, { create: true });
       }),
-    close: async () => undefined,
-    discard: () => stored(name, () => root.removeEntry(key, { recursive: true })),
+    close: () => stored(name, endPiece),
+    discard: () =>
+      stored(name, async () => {
+        await piece?.writable.abort(); // it holds a lock on its file
+        await root.removeEntry(key, { recursive: true });
+      }),
   };
 }
 

@@ -4,8 +4,11 @@ import { fileCache } from '#platform';
 import { bytesSource } from '../../src/tensor/bytes.ts';
 import { cachedFile } from '../../src/tensor/file-cache.ts';
 
-/** A little over one piece of 64 MiB, so that one is kept when the download is cut. */
-const CONTENT = new Uint8Array(70 * 2 ** 20).map((_, i) => i % 251);
+const MIB = 2 ** 20;
+/** Where the first run is cut off: within a piece of 64 MiB. */
+const CUT_BYTES = 24 * MIB;
+/** Enough that the second run fills a piece and begins another. */
+const CONTENT = new Uint8Array(96 * MIB).map((_, i) => i % 251);
 
 export interface CacheResult {
   /** Reads that the first, aborted run and the second made of the source. */
@@ -36,18 +39,22 @@ export async function cacheRound(): Promise<CacheResult> {
   };
   const stop = new AbortController();
   const onDownload = ({ loadedBytes }: { readonly loadedBytes: number }) => {
-    if (loadedBytes >= 64 * 2 ** 20) stop.abort(new Error('enough'));
+    if (loadedBytes >= CUT_BYTES) stop.abort(new Error('enough'));
   };
   await cachedFile(cache, 'weights', wanted, { signal: stop.signal, onDownload }).catch(() => undefined);
   const first = reads;
-  const { length: resumed } = await cache.resume('weights');
+  const left = await cache.resume('weights');
+  const resumed = left.length;
+  await left.close();
   const file = await cachedFile(cache, 'weights', wanted);
   const second = reads - first;
-  const middle = [...(await file.read(64 * 2 ** 20 - 2, 4))];
+  const borders = [CUT_BYTES, CUT_BYTES + 64 * MIB].map((border) => file.read(border - 2, 4));
+  const middle = (await Promise.all(borders)).flatMap((bytes) => [...bytes]);
   await cachedFile(cache, 'weights', wanted);
+  const third = reads - first - second;
   const wrong = await cachedFile(cache, 'other', { ...wanted, sha256: '0'.repeat(64) }).then(
     () => 'none',
     (error: Error) => `${error.name}: ${error.message}`,
   );
-  return { first, second, resumed, size: file.size, middle, again: reads - first - second > 9, wrong };
+  return { first, second, resumed, size: file.size, middle, again: third > 0, wrong };
 }
