@@ -1,7 +1,8 @@
 /** Files kept on the user's machine: downloaded once, gone on with where they were cut off, verified before they count. */
 
+import { sha1 } from '@noble/hashes/legacy.js';
 import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex } from '@noble/hashes/utils.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { ByteSource } from './bytes.ts';
 import { FormatError, StorageError } from './errors.ts';
 
@@ -37,12 +38,18 @@ export interface DownloadProgress {
   readonly totalBytes: number;
 }
 
+/** A hash in hex: of the content, or of what git makes of it, sha1("blob <size>\0" + content). */
+export interface Digest {
+  readonly kind: 'sha256' | 'git-sha1';
+  readonly hex: string;
+}
+
 export interface Wanted {
   /** For progress and errors. */
   readonly file: string;
   readonly size: number;
-  /** Hex; absent: the size alone is verified. */
-  readonly sha256?: string | undefined;
+  /** Absent: the size alone is verified. */
+  readonly digest?: Digest | undefined;
   /** Opened when the file is not there. */
   readonly open: () => Promise<ByteSource>;
 }
@@ -88,8 +95,8 @@ export async function cachedFile(
 class WrongContentError extends FormatError {}
 
 async function fetchRest(download: Download, wanted: Wanted, { signal, onDownload }: DownloadOptions): Promise<void> {
-  const { file, size } = wanted;
-  const hash = sha256.create();
+  const { file, size, digest } = wanted;
+  const hash = digest?.kind === 'git-sha1' ? sha1.create().update(utf8ToBytes(`blob ${size}\0`)) : sha256.create();
   for (let at = 0; at < download.length; at += PIECE_BYTES) {
     hash.update(await download.read(at, Math.min(PIECE_BYTES, download.length - at)));
   }
@@ -108,8 +115,8 @@ async function fetchRest(download: Download, wanted: Wanted, { signal, onDownloa
     }
   }
   const got = bytesToHex(hash.digest());
-  if (download.length === size && (wanted.sha256 === undefined || got === wanted.sha256)) return;
+  if (download.length === size && (digest === undefined || got === digest.hex)) return;
   throw new WrongContentError(
-    `${file}: expected ${size} bytes of sha256 ${wanted.sha256 ?? 'any'}, got ${download.length} of ${got}; it was removed, load again`,
+    `${file}: expected ${size} bytes of ${digest?.kind ?? 'sha256'} ${digest?.hex ?? 'any'}, got ${download.length} of ${got}; it was removed, load again`,
   );
 }

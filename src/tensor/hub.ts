@@ -9,6 +9,7 @@
 
 import type { ByteSource } from './bytes.ts';
 import { FormatError, NotFoundError, OptionError } from './errors.ts';
+import type { Digest } from './file-cache.ts';
 import type { FileSet } from './file-set.ts';
 import { type HttpOptions, PassingError, reason, request, retried } from './http.ts';
 import { urlSource } from './url-source.ts';
@@ -24,8 +25,8 @@ export interface HubOptions extends HttpOptions {
 export interface HubFile {
   readonly name: string;
   readonly size: number;
-  /** Of the content; absent for small files that the hub keeps in git itself. */
-  readonly sha256: string | undefined;
+  /** A sha256 for files of Git LFS, git's own hash for the small ones in git itself; absent where the hub gives neither. */
+  readonly digest: Digest | undefined;
 }
 
 export interface HubRepository extends FileSet {
@@ -90,11 +91,10 @@ function parseAnswer(
     throw new FormatError(`${address}: expected a commit and a list of files, got something else; is it a hub?`);
   const files = new Map<string, HubFile>();
   for (const sibling of siblings) {
-    const { rfilename: name, size, lfs } = record(sibling);
-    const { sha256 = record(lfs)['oid'] } = record(lfs);
-    if (typeof name !== 'string' || !isSize(size) || !(sha256 === undefined || isSha256(sha256)))
-      throw new FormatError(`${address}: expected a name, size and hash of every file, got ${JSON.stringify(name)}`);
-    files.set(name, { name, size, sha256 });
+    const { rfilename: name, size, lfs, blobId } = record(sibling);
+    if (typeof name !== 'string' || !isSize(size))
+      throw new FormatError(`${address}: expected a name and size of every file, got ${JSON.stringify(name)}`);
+    files.set(name, { name, size, digest: digestOf(`${address}: ${name}`, lfs, blobId) });
   }
   return { commit: sha, files };
 }
@@ -116,6 +116,11 @@ function isSize(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function isSha256(value: unknown): value is string {
-  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
+function digestOf(place: string, lfs: unknown, blobId: unknown): Digest | undefined {
+  const { sha256, oid = sha256 } = record(lfs);
+  const hex = lfs ? oid : blobId;
+  if (hex === undefined) return undefined;
+  if (typeof hex !== 'string' || !(lfs ? /^[0-9a-f]{64}$/ : /^[0-9a-f]{40}$/).test(hex))
+    throw new FormatError(`${place}: expected a hash in hex, got ${JSON.stringify(hex)}`);
+  return { kind: lfs ? 'sha256' : 'git-sha1', hex };
 }

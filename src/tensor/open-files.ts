@@ -91,11 +91,11 @@ async function hubFiles(name: HubName, options: FilesOptions): Promise<FileSet> 
     async open(file) {
       const known = hub.files.get(file);
       if (!known) return await hub.open(file); // throws that it is not there
-      const key = known.sha256 ?? `${name.repository}-${hub.commit}-${file}`.replaceAll('/', '--');
+      const key = known.digest?.hex ?? `${name.repository}-${hub.commit}-${file}`.replaceAll('/', '--');
       const wanted = {
         file: `${hub.name}/${file}`,
         size: known.size,
-        sha256: known.sha256,
+        digest: known.digest,
         open: () => hub.open(file),
       };
       return await cachedFile(kept, key, wanted, options);

@@ -26,12 +26,12 @@ export interface CacheResult {
 export async function cacheRound(): Promise<CacheResult> {
   const cache = await fileCache('rasterline-test');
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', CONTENT));
-  const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const hex = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
   let reads = 0;
   const wanted = {
     file: 'weights',
     size: CONTENT.length,
-    sha256,
+    digest: { kind: 'sha256', hex } as const,
     open: async () => {
       const source = bytesSource('weights', CONTENT);
       return { ...source, read: (offset: number, length: number) => ++reads && source.read(offset, length) } as never;
@@ -52,7 +52,7 @@ export async function cacheRound(): Promise<CacheResult> {
   const middle = (await Promise.all(borders)).flatMap((bytes) => [...bytes]);
   await cachedFile(cache, 'weights', wanted);
   const third = reads - first - second;
-  const wrong = await cachedFile(cache, 'other', { ...wanted, sha256: '0'.repeat(64) }).then(
+  const wrong = await cachedFile(cache, 'other', { ...wanted, digest: { kind: 'sha256', hex: '0'.repeat(64) } }).then(
     () => 'none',
     (error: Error) => `${error.name}: ${error.message}`,
   );

@@ -22,7 +22,7 @@ export interface HubServer {
   close(): Promise<void>;
 }
 
-/** `files` by name, of repository `owner/tiny`; names in `small` are listed without a hash, as the hub does for what git holds. */
+/** `files` by name, of repository `owner/tiny`; names in `small` are listed with git's hash, as the hub does for what git holds. */
 export async function serveHub(
   files: ReadonlyMap<string, Uint8Array>,
   small: readonly string[] = [],
@@ -50,6 +50,7 @@ export async function serveHub(
       const siblings = [...files].map(([rfilename, bytes]) => ({
         rfilename,
         size: bytes.length,
+        blobId: createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex'),
         ...(!small.includes(rfilename) && { lfs: { sha256: createHash('sha256').update(bytes).digest('hex') } }),
       }));
       return void response

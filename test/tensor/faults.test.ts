@@ -81,7 +81,10 @@ describe('the listing of a hub', () => {
 
   it('is refused with a FormatError whatever JSON it is', async () => {
     const value = fc.oneof(fc.jsonValue(), fc.constantFrom('main', -1, 1.5, 'f'.repeat(64), null));
-    const sibling = fc.oneof(value, fc.record({ rfilename: value, size: value, lfs: value }, { requiredKeys: [] }));
+    const sibling = fc.oneof(
+      value,
+      fc.record({ rfilename: value, size: value, lfs: value, blobId: value }, { requiredKeys: [] }),
+    );
     const answer = fc.oneof(
       value,
       fc.record({ sha: fc.constantFrom(COMMIT, 'main', null), siblings: fc.array(sibling) }),
@@ -89,9 +92,9 @@ describe('the listing of a hub', () => {
     const property = fc.asyncProperty(answer, async (json) => {
       try {
         const { files } = await openHub(REPOSITORY, { fetch: async () => Response.json(json) });
-        for (const { size, sha256 } of files.values()) {
+        for (const { size, digest } of files.values()) {
           assert.ok(Number.isSafeInteger(size) && size >= 0);
-          assert.ok(sha256 === undefined || /^[0-9a-f]{64}$/.test(sha256));
+          assert.ok(digest === undefined || /^[0-9a-f]+$/.test(digest.hex));
         }
       } catch (error) {
         assert.ok(error instanceof FormatError, String(error));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { bytesSource } from '../../src/tensor/bytes.ts';
 import { FormatError, NotFoundError, OptionError, StorageError } from '../../src/tensor/errors.ts';
 import { cachedFile, type FileCache } from '../../src/tensor/file-cache.ts';
 import { fileCache } from '../../src/tensor/file-cache-node.ts';
@@ -139,17 +140,32 @@ describe('a hub', () => {
     const wanted = {
       file: 'one.safetensors',
       size: SHARD.length,
-      sha256: '0'.repeat(64),
+      digest: { kind: 'sha256', hex: '0'.repeat(64) } as const,
       open: () => hub.open('one.safetensors'),
     };
     await assert.rejects(cachedFile(cache, 'key', wanted), isFormatError(/of sha256 0{64}, got .*; it was removed/));
     assert.deepEqual(await readdir(folder), []);
     await writeFile(join(folder, 'key.part'), SHARD.subarray(0, 100).fill(7)); // someone else's bytes
     await assert.rejects(
-      cachedFile(cache, 'key', { ...wanted, sha256: hub.files.get('one.safetensors')!.sha256 }),
+      cachedFile(cache, 'key', { ...wanted, digest: hub.files.get('one.safetensors')!.digest }),
       FormatError,
     );
     assert.deepEqual(await readdir(folder), []);
+  });
+
+  it('verifies what git holds by the hash that git gives it', async () => {
+    const cache = await fileCache(folder);
+    const wanted = (content: string) => ({
+      file: 'hello.txt',
+      size: 6,
+      digest: { kind: 'git-sha1', hex: 'ce013625030ba8dba906f756967f9e9ca394464a' } as const, // of git hash-object
+      open: async () => bytesSource('hello.txt', new TextEncoder().encode(content)),
+    });
+    await assert.rejects(cachedFile(cache, 'key', wanted('jello\n')), isFormatError(/of git-sha1 ce01/));
+    assert.deepEqual(await readdir(folder), []);
+    const source = await cachedFile(cache, 'key', wanted('hello\n'));
+    assert.equal(new TextDecoder().decode(await source.read(0, 6)), 'hello\n');
+    await source.close();
   });
 
   it('leaves nothing behind when the disk is full, and says so', async () => {
