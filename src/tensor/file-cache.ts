@@ -77,8 +77,11 @@ export async function cachedFile(
     throw error;
   }
   const finished = await cache.get(key);
-  if (finished) return finished;
-  throw new StorageError(`${cache.name}: expected ${wanted.file} after its download, got none`);
+  if (finished?.size === wanted.size) return finished;
+  await finished?.close();
+  throw new StorageError(
+    `${cache.name}: expected ${wanted.file} of ${wanted.size} bytes after its download, got ${finished?.size ?? 'none'}; load again`,
+  );
 }
 
 /** The bytes are not those that were promised. */

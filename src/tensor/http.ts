@@ -60,8 +60,13 @@ export async function request(
     throw new PassingError(`${name}: expected an answer from the server, got ${reason(cause)}`, { cause });
   }
   if (accepted.includes(response.status)) return response;
-  await response.body?.cancel();
+  await drop(response);
   throw statusError(name, response, accepted[0] ?? 200);
+}
+
+/** Ends a body that nobody reads; that it had broken off already is no error. */
+export async function drop(response: Response): Promise<void> {
+  await response.body?.cancel().catch(() => undefined);
 }
 
 export function reason(cause: unknown): string {

@@ -10,7 +10,7 @@
 import type { ByteSource } from './bytes.ts';
 import { FormatError, NotFoundError, OptionError } from './errors.ts';
 import type { FileSet } from './file-set.ts';
-import { type HttpOptions, request, retried } from './http.ts';
+import { type HttpOptions, PassingError, reason, request, retried } from './http.ts';
 import { urlSource } from './url-source.ts';
 
 export interface HubOptions extends HttpOptions {
@@ -60,9 +60,9 @@ export async function openHub({ repository, revision }: HubName, options: HubOpt
   const answer = await retried(address, http, async ({ signal, alive }) => {
     const response = await request(address, http, { signal }, [200]);
     alive();
-    return (await response.json().catch((cause) => {
-      throw new FormatError(`${address}: expected JSON, got ${String(cause)}`, { cause });
-    })) as unknown;
+    return await response.text().catch((cause) => {
+      throw new PassingError(`${address}: expected a whole answer, got ${reason(cause)}`, { cause });
+    });
   });
   const { commit, files } = parseAnswer(address, answer);
   return {
@@ -83,21 +83,39 @@ export async function openHub({ repository, revision }: HubName, options: HubOpt
 
 function parseAnswer(
   address: string,
-  answer: unknown,
+  answer: string,
 ): { readonly commit: string; readonly files: ReadonlyMap<string, HubFile> } {
-  const { sha, siblings } = (answer ?? {}) as { readonly sha?: unknown; readonly siblings?: unknown };
+  const { sha, siblings } = record(parseJson(address, answer));
   if (typeof sha !== 'string' || !/^[0-9a-f]{40}$/.test(sha) || !Array.isArray(siblings))
     throw new FormatError(`${address}: expected a commit and a list of files, got something else; is it a hub?`);
   const files = new Map<string, HubFile>();
-  for (const { rfilename: name, size, lfs } of siblings) {
-    const sha256 = lfs?.sha256 ?? lfs?.oid;
-    if (
-      typeof name !== 'string' ||
-      !Number.isSafeInteger(size) ||
-      !(sha256 === undefined || /^[0-9a-f]{64}$/.test(sha256))
-    )
+  for (const sibling of siblings) {
+    const { rfilename: name, size, lfs } = record(sibling);
+    const { sha256 = record(lfs)['oid'] } = record(lfs);
+    if (typeof name !== 'string' || !isSize(size) || !(sha256 === undefined || isSha256(sha256)))
       throw new FormatError(`${address}: expected a name, size and hash of every file, got ${JSON.stringify(name)}`);
     files.set(name, { name, size, sha256 });
   }
   return { commit: sha, files };
+}
+
+function parseJson(address: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FormatError(`${address}: expected JSON, got ${String(cause)}`, { cause });
+  }
+}
+
+/** The fields of an object; of anything else, none. */
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}
+
+function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isSha256(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 }

@@ -2,7 +2,7 @@
 
 import { type ByteSource, rangedSource } from './bytes.ts';
 import { FormatError } from './errors.ts';
-import { type Attempt, type HttpOptions, PassingError, reason, request, retried } from './http.ts';
+import { type Attempt, drop, type HttpOptions, PassingError, reason, request, retried } from './http.ts';
 
 export type UrlOptions = HttpOptions;
 
@@ -42,7 +42,7 @@ interface Probed {
 async function probe(name: string, options: UrlOptions): Promise<Probed> {
   return await retried(name, options, async (attempt) => {
     const response = await part(name, options, attempt, 0, 0, [206, 416]);
-    await response.body?.cancel();
+    await drop(response);
     const tag = response.headers.get('etag') ?? undefined;
     const stated = statedRange(response);
     if (response.status === 416) {
@@ -65,7 +65,7 @@ async function part(
   const init = { signal, headers: { range: `bytes=${first}-${last}` } };
   const response = await request(name, options, init, [...accepted, 200]);
   if (response.status !== 200) return response;
-  await response.body?.cancel();
+  await drop(response);
   throw new FormatError(
     `${name}: expected status 206 (a part of the file), got 200; the server ignores ranges, so download the file and open it from there`,
   );
@@ -80,7 +80,7 @@ async function expectSame(
   const isRange = !stated || (stated.offset === first && stated.length === length && stated.size === size);
   const now = response.headers.get('etag') ?? undefined;
   if (isRange && (tag === undefined || now === undefined || now === tag)) return;
-  await response.body?.cancel();
+  await drop(response);
   const got = isRange ? `etag ${now}` : `content-range ${response.headers.get('content-range')}`;
   throw new FormatError(
     `${name}: expected bytes ${first}-${first + length - 1} of ${size}${isRange ? ` of etag ${tag}` : ''}, got ${got}; the file changed, open it again`,
@@ -117,6 +117,7 @@ async function* fill(
   try {
     for (;;) {
       const part = await reader?.read();
+      if (signal.aborted) break; // a fetch that does not heed its signal: another try is under way
       if (part?.value === undefined) break;
       alive();
       if (part.value.length > bytes.length - filled) {
@@ -134,6 +135,7 @@ async function* fill(
       cause,
     });
   }
+  if (signal.aborted) throw signal.reason;
   if (filled < bytes.length)
     throw new PassingError(`${name}: expected an answer of ${bytes.length} bytes, got ${filled}`);
 }

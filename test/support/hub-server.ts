@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 export const COMMIT = '0123456789abcdef0123456789abcdef01234567';
 
 /** What happens to the next requests of file bytes, one each; then all is well. */
-export type Fault = 'cut' | 'short' | 'error' | 'hang' | 'ignore-range' | 'changed' | 'none';
+export type Fault = 'cut' | 'short' | 'error' | 'cut-error' | 'hang' | 'ignore-range' | 'changed' | 'none';
 
 export interface HubServer {
   readonly url: string;
@@ -83,6 +83,11 @@ async function listen(server: ReturnType<typeof createServer>, host: string): Pr
 function sendBytes(request: IncomingMessage, response: ServerResponse, bytes: Uint8Array, fault: Fault): void {
   const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
   if (fault === 'error') return void response.writeHead(500).end();
+  if (fault === 'cut-error') {
+    response.writeHead(503, { 'content-length': 1000 }).write('the text of this error never');
+    setTimeout(() => response.destroy(), 10);
+    return;
+  }
   if (fault === 'hang') return;
   if (!range || fault === 'ignore-range') return void response.writeHead(200).end(bytes);
   const [first, last] = [Number(range[1]), Number(range[2])];
