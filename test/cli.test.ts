@@ -153,7 +153,10 @@ describe('the command line', () => {
     assert.match(lines.err, /lines: expected a whole number from 1 to 16, got 17/);
     const model = await rasterline(['inspect', '--quantize', 'int4', '--model', 'llamagen-b-256']);
     assert.equal(model.code, 2);
-    assert.match(model.err, /model: expected one that .*gpt\.safetensors fits \(emoji\), got llamagen-b-256/);
+    assert.match(
+      model.err,
+      /model: expected one that .*gpt\.safetensors fits \(emoji, emoji-text\), got llamagen-b-256/,
+    );
   });
 
   it('tells what quantising a checkpoint of no preset would cost, without a GPU', async () => {
@@ -205,6 +208,18 @@ describe('the command line', () => {
     const { width, height, channels } = decode(await readFile(out));
     assert.deepEqual([width, height, channels], [64, 64, 3]);
     await rm(out);
+  });
+
+  it('draws from words with the embedded model, and refuses more of them than it reads', async () => {
+    const out = join(folder, 'cake.png');
+    const { code, err } = await rasterline(['generate', '--prompt', 'birthday cake', '--guidance', '1', '--out', out]);
+    assert.equal(code, 0, err);
+    const { width, height } = decode(await readFile(out));
+    assert.deepEqual([width, height], [64, 64]);
+    await rm(out);
+    const long = await rasterline(['generate', '--prompt', 'cake '.repeat(40), '--out', out]);
+    assert.equal(long.code, 2);
+    assert.match(long.err, /OptionError: prompts\[0\]: expected 1 to 24 tokens, got \d+/);
   });
 
   it('leaves nothing behind when interrupted, and ends with 130', async () => {
