@@ -17,9 +17,10 @@ export async function fittingPresets(checkpoint: Checkpoint): Promise<Fit[]> {
   for (const name of MODEL_NAMES) {
     const preset = modelPreset(name);
     for (const part of Object.keys(preset.parts) as Part[]) {
-      const sizes = new SizeLoader('f16');
+      const official = preset.withOfficialNames?.(checkpoint) ?? checkpoint;
+      const sizes = new SizeLoader('f16', [], official);
       await preset.take(part, sizes);
-      const { tensors } = preset.withOfficialNames?.(checkpoint) ?? checkpoint;
+      const { tensors } = official;
       const needed = [...tensors].filter(([name]) => !preset.ignored(part).some((pattern) => pattern.test(name)));
       const fits = needed.every(([name, { shape }]) => sameShape(sizes.shapes.get(name) ?? [], shape));
       if (fits && needed.length === sizes.shapes.size) fitting.push({ preset, part });

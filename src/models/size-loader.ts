@@ -1,7 +1,8 @@
-/** Counts what a family's layers hold, by walking the very functions that load them. No checkpoint and no GPU is needed. */
+/** Counts what a family's layers hold, by walking the very functions that load them. No GPU is needed. */
 
 import { TAPS } from '../kernels/conv-weight.ts';
 import { blockBytes, floatDtype, LANES, type MatrixDtype } from '../kernels/linear-weight.ts';
+import type { Checkpoint } from '../tensor/checkpoint.ts';
 import { ELEMENT_BYTES } from '../tensor/dtype.ts';
 import { count } from '../tensor/shape.ts';
 import {
@@ -26,6 +27,8 @@ export class SizeLoader implements LayerLoader {
   constructor(
     readonly dtype: MatrixDtype,
     readonly keptInFloat: readonly RegExp[] = [],
+    /** Decides between layouts that differ in shapes; without one it is the official. */
+    readonly checkpoint?: Checkpoint,
   ) {}
 
   /** Values in the checkpoint. */
@@ -63,7 +66,9 @@ export class SizeLoader implements LayerLoader {
     return NOTHING;
   }
 
-  shape(): undefined {}
+  shape(name: string): readonly number[] | undefined {
+    return this.checkpoint?.tensors.get(name)?.shape;
+  }
 
   async values(name: string, shape: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
     this.shapes.set(name, shape);

@@ -1,8 +1,52 @@
 /** The golden Chameleon model: a tiny random one, its VQGAN in the same file behind a prefix. */
 
 import { readFileSync } from 'node:fs';
+import type { MatrixDtype } from '../../src/kernels/linear-weight.ts';
+import { GpuLoader } from '../../src/models/gpu-loader.ts';
 import { type LuminaConfig, luminaPositions } from '../../src/models/lumina/config.ts';
+import { Lumina } from '../../src/models/lumina/index.ts';
+import { LUMINA_IGNORED, loadLumina } from '../../src/models/lumina/load.ts';
+import { embed, type LuminaLayers, logits } from '../../src/models/lumina/model.ts';
+import type { TextPrompt } from '../../src/models/prompt.ts';
 import type { Checkpoint } from '../../src/tensor/checkpoint.ts';
+import type { Runtime } from '../../src/tensor/runtime.ts';
+import { Weights } from '../../src/tensor/weights.ts';
+import type { Bare } from './trace.ts';
+
+/** A model to trace, its layers in reach; prompts become rows by the product's own rules. */
+export interface BareLumina extends Bare<TextPrompt> {
+  readonly model: Lumina;
+  readonly layers: LuminaLayers;
+}
+
+/** `both` holds the transformer and, behind a prefix, the VQGAN. */
+export async function loadBareLumina(
+  runtime: Runtime,
+  both: Checkpoint,
+  config: LuminaConfig,
+  dtype: MatrixDtype = 'f32',
+): Promise<BareLumina> {
+  const { transformer, vqgan } = splitCheckpoint(both);
+  const loader = new GpuLoader(runtime, new Weights(transformer, LUMINA_IGNORED), dtype);
+  const layers = await loadLumina(loader, config);
+  loader.weights.finish();
+  const model = await Lumina.load(runtime, transformer, vqgan, { name: 'tiny', config, dtype });
+  return {
+    runtime,
+    model,
+    layers,
+    grid: model.grid({ promptTokens: [] }),
+    geometry: model.geometry,
+    transformer: layers.transformer,
+    condition: (prompt, isGuided) => model.condition(prompt, isGuided),
+    embed: (tokens, rows) => embed(layers, tokens, rows),
+    logits: (x, tokens) => logits(layers, x, tokens),
+    dispose: () => {
+      loader.dispose();
+      model.dispose();
+    },
+  };
+}
 
 /** The configuration of a golden folder. */
 export function luminaConfig(folder = 'chameleon'): LuminaConfig {

@@ -3,7 +3,7 @@
 import type { LlamaConfig } from '../llama.ts';
 import { type VqConfig, vqPreset } from '../vq/config.ts';
 
-/** Ids of tokens that stand around the image. Where a tokenizer is loaded, it must agree. */
+/** Ids of the tokens in and around the image. Where a tokenizer is loaded, it must agree. */
 export interface LuminaTokens {
   readonly imageStart: number;
   /** A size of n grids is told by token `size + n`. */
@@ -59,5 +59,7 @@ function config(grids: number): LuminaConfig {
 export const LUMINA_PRESETS: Readonly<Record<string, LuminaConfig>> = {
   'lumina-mgpt-512': config(16),
   'lumina-mgpt-768': config(24),
+  // trained on more tasks; it draws from the same template
+  'lumina-mgpt-768-omni': config(24),
   'lumina-mgpt-1024': config(32),
 };

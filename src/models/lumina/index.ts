@@ -16,11 +16,11 @@ import { forward } from '../transformer.ts';
 import { VQ_FLOAT, VQ_IGNORED } from '../vq/config.ts';
 import { decode, type VqDecoder } from '../vq/decoder.ts';
 import { loadVqDecoder } from '../vq/load.ts';
-import { LUMINA_SAMPLING, type LuminaConfig, type LuminaTokens } from './config.ts';
+import { LUMINA_SAMPLING, type LuminaConfig } from './config.ts';
 import { LUMINA_FLOAT, LUMINA_IGNORED, loadLumina } from './load.ts';
 import { embed, type LuminaLayers, logits } from './model.ts';
 import { imageGrids } from './size.ts';
-import { END_OF_TURN, luminaTokens } from './tokens.ts';
+import { expectLuminaTokens, luminaText } from './tokens.ts';
 
 export interface LuminaOptions extends ModelOptions {
   readonly name: string;
@@ -39,33 +39,30 @@ export class Lumina implements ImageModel<TextPrompt> {
   readonly rounding = 'down';
   readonly defaults = LUMINA_SAMPLING;
   readonly #config: LuminaConfig;
-  readonly #tokens: LuminaTokens;
   readonly #tokenizer: TextTokenizer | undefined;
 
   private constructor(
     readonly runtime: Runtime,
     { name, config, dtype = 'f16', tokenizer }: LuminaOptions,
-    tokens: LuminaTokens,
     private readonly weights: {
       readonly layers: LuminaLayers;
       readonly vq: VqDecoder;
       readonly loaders: readonly GpuLoader[];
     },
   ) {
-    const { layers, heads, kvHeads, headDim, vq } = config;
+    const { layers, heads, kvHeads, headDim, vq, tokens } = config;
     this.name = name;
     this.geometry = { layers, heads, kvHeads, headDim };
     this.kvDtype = floatDtype(dtype);
     this.imageTokens = { first: tokens.firstCode, count: vq.codebook.count };
     this.patch = 2 ** (vq.multipliers.length - 1);
     this.#config = config;
-    this.#tokens = tokens;
     this.#tokenizer = tokenizer;
   }
 
   /**
    * Loads the transformer and Chameleon's VQGAN, a slice at a time. Throws FormatError for checkpoints of another model,
-   * and for a tokenizer whose special tokens are missing or out of order.
+   * and, before anything is loaded, for a tokenizer of another.
    */
   static async load(
     runtime: Runtime,
@@ -74,17 +71,17 @@ export class Lumina implements ImageModel<TextPrompt> {
     options: LuminaOptions,
   ): Promise<Lumina> {
     const { config, tokenizer, dtype = 'f16' } = options;
-    const { vq, grids } = config;
-    const tokens = tokenizer ? luminaTokens(tokenizer, vq.codebook.count, 2 * grids) : config.tokens;
+    const { vq, grids, tokens } = config;
+    if (tokenizer) expectLuminaTokens(tokenizer, tokens, vq.codebook.count, 2 * grids);
     const loader = new GpuLoader(runtime, new Weights(checkpoint, LUMINA_IGNORED, options), dtype, LUMINA_FLOAT);
     const vqLoader = new GpuLoader(runtime, new Weights(vqgan, VQ_IGNORED, options), dtype, VQ_FLOAT);
     const loaders = [loader, vqLoader];
     try {
-      const layers = await loadLumina(loader, { ...config, tokens });
+      const layers = await loadLumina(loader, config);
       const decoder = await loadVqDecoder(vqLoader, vq);
       for (const { weights } of loaders) weights.finish();
       await runtime.settled();
-      return new Lumina(runtime, options, tokens, { layers, vq: decoder, loaders });
+      return new Lumina(runtime, options, { layers, vq: decoder, loaders });
     } catch (error) {
       for (const one of loaders) one.dispose();
       throw error;
@@ -97,7 +94,7 @@ export class Lumina implements ImageModel<TextPrompt> {
     return {
       lines: GRID_TOKENS * down,
       lineLength: GRID_TOKENS * across + 1,
-      lineEnd: this.#tokens.newline,
+      lineEnd: this.#config.tokens.newline,
     };
   }
 
@@ -108,19 +105,13 @@ export class Lumina implements ImageModel<TextPrompt> {
    * `promptTokens` are those of the text: begin token, words, end of turn.
    */
   condition(prompt: TextPrompt, guided: boolean): Condition {
-    const { vocabulary, mostPromptTokens: mostTokens } = this.#config;
+    const { vocabulary, mostPromptTokens: mostTokens, tokens } = this.#config;
     const tokenizer = this.#tokenizer;
-    const grids = this.#grids(prompt);
-    const [width, height] = [grids.across, grids.down].map((count) => count * GRID_TOKENS * this.patch);
-    const encode =
-      tokenizer &&
-      ((text: string) =>
-        tokenizer.encode(
-          `Generate an image of ${width}x${height} according to the following prompt:\n${text}${END_OF_TURN}`,
-        ));
+    const { across, down } = this.#grids(prompt);
+    const pixels = GRID_TOKENS * this.patch;
+    const encode = tokenizer && ((text: string) => luminaText(tokenizer, text, across * pixels, down * pixels));
     const texts = promptIds(prompt, { encode, vocabulary, mostTokens });
-    const { imageStart, size } = this.#tokens;
-    const start = [imageStart, size + grids.down, size + grids.across];
+    const start = [tokens.imageStart, tokens.size + down, tokens.size + across];
     const rows = texts.map((ids) => [...ids, ...start]);
     const unconditional = guided ? rows.map(() => start) : [];
     return textCondition(this.runtime, this.weights.layers.tokens, rows.length, [...rows, ...unconditional]);

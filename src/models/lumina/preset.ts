@@ -9,7 +9,12 @@ import { Lumina } from './index.ts';
 import { LUMINA_FLOAT, LUMINA_IGNORED, loadLumina } from './load.ts';
 
 /** Where Chameleon's VQGAN lies in the official repositories. */
-const VQGAN_FILES = ['vqgan.ckpt', 'tokenizer/vqgan.ckpt', 'ckpts/chameleon/tokenizer/vqgan.ckpt'];
+const VQGAN_FILES = [
+  'vqgan.ckpt',
+  'tokenizer/vqgan.ckpt',
+  'ckpts/chameleon/tokenizer/vqgan.ckpt',
+  'ckpts/image_tokenizer/chameleon/vqgan.ckpt',
+];
 
 /** `name` is a key of LUMINA_PRESETS. */
 export function luminaPreset(name: string): Preset {

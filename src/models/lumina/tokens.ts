@@ -1,22 +1,41 @@
-/** Checks that a tokenizer is Lumina-mGPT's, and tells the ids of its special tokens. Source: model/chameleon_vae_ori/vocab.py. */
+/** Lumina-mGPT's template and special tokens: whether a tokenizer has them, and what it makes of a prompt. Source: model/chameleon_vae_ori/vocab.py. */
 
 import { FormatError } from '../../tensor/errors.ts';
 import type { TextTokenizer } from '../tokenizer.ts';
 import type { LuminaTokens } from './config.ts';
 
-export const END_OF_TURN = '<reserved08706>';
+const BEGIN = '<s>';
+const END_OF_TURN = '<reserved08706>';
 
 /** Source: data/item_processor.py: n grids are told by the token `reserved` of number 8800 + n. */
 const FIRST_SIZE = 8800;
 
-/** Throws FormatError for a token that is missing, and for image tokens that are not in the order of their codes. */
-export function luminaTokens(tokenizer: TextTokenizer, codes: number, mostGrids: number): LuminaTokens {
-  tokenizer.id(END_OF_TURN);
-  const firstCode = tokenizer.id(imageToken(0));
-  for (let code = 0; code < codes; code++) expectId(tokenizer, imageToken(code), firstCode + code);
-  const size = tokenizer.id(sizeToken(1)) - 1;
+/**
+ * Ids of a prompt's text: begin token, template, words, end of turn. The reference puts the begin token there itself, so a
+ * file that leaves it out is read alike. Source: xllmx/model/tokenizer.py, generate_examples/generate.py.
+ */
+export function luminaText(tokenizer: TextTokenizer, prompt: string, width: number, height: number): number[] {
+  const text = `Generate an image of ${width}x${height} according to the following prompt:\n${prompt}${END_OF_TURN}`;
+  const ids = tokenizer.encode(text);
+  const begin = tokenizer.id(BEGIN);
+  return ids[0] === begin ? [...ids] : [begin, ...ids];
+}
+
+/**
+ * Throws FormatError for a special token that is missing or has another id than the model's, of which each is a row of its
+ * tables: the image tokens of all codes in order, and the sizes up to `mostGrids`.
+ */
+export function expectLuminaTokens(
+  tokenizer: TextTokenizer,
+  { imageStart, size, newline, firstCode }: LuminaTokens,
+  codes: number,
+  mostGrids: number,
+): void {
+  for (const token of [BEGIN, END_OF_TURN]) tokenizer.id(token);
+  expectId(tokenizer, '<racm3:break>', imageStart);
+  expectId(tokenizer, '<reserved08799>', newline);
   for (let grids = 1; grids <= mostGrids; grids++) expectId(tokenizer, sizeToken(grids), size + grids);
-  return { imageStart: tokenizer.id('<racm3:break>'), size, newline: tokenizer.id('<reserved08799>'), firstCode };
+  for (let code = 0; code < codes; code++) expectId(tokenizer, imageToken(code), firstCode + code);
 }
 
 /** Digits of the code written with letters, A for 0: code 120 is IMGIMGBCAZ. */
