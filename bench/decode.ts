@@ -1,9 +1,9 @@
 /** Whole images of the embedded model, full against LineAR; and what encoding a token costs the CPU. */
 
 import { generate } from '../src/generate.ts';
-import { linear } from '../src/kernels/linear.ts';
-import { allocateLinear } from '../src/kernels/linear-weight.ts';
-import { loadModel } from '../src/models/load.ts';
+import { linear } from '../src/kernels/linear/linear.ts';
+import { allocateLinear } from '../src/kernels/linear/weight.ts';
+import { loadModel } from '../src/models/registry.ts';
 import { plan } from '../src/plan.ts';
 import { Runtime } from '../src/tensor/runtime.ts';
 import { round } from './support.ts';

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generate } from '../src/generate.ts';
-import { loadModel, modelPreset } from '../src/models/load.ts';
+import { loadModel, modelPreset } from '../src/models/registry.ts';
 import { SizeLoader } from '../src/models/size-loader.ts';
 import { plan } from '../src/plan.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';

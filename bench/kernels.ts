@@ -2,13 +2,13 @@
 
 import { KvStore } from '../src/cache/kv-store.ts';
 import { planCache } from '../src/cache/policy.ts';
-import { attention } from '../src/kernels/attention.ts';
-import { conv } from '../src/kernels/conv.ts';
-import { allocateConv } from '../src/kernels/conv-weight.ts';
+import { attention } from '../src/kernels/attention/image.ts';
+import { conv } from '../src/kernels/conv/conv.ts';
+import { allocateConv } from '../src/kernels/conv/weight.ts';
 import { allocateTable, embedding } from '../src/kernels/embedding.ts';
 import { groupNorm } from '../src/kernels/group-norm.ts';
-import { linear } from '../src/kernels/linear.ts';
-import { allocateLinear, blockBytes, LANES } from '../src/kernels/linear-weight.ts';
+import { linear } from '../src/kernels/linear/linear.ts';
+import { allocateLinear, blockBytes, LANES } from '../src/kernels/linear/weight.ts';
 import { Sampler } from '../src/sampler.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
 import { type Row, time } from './support.ts';

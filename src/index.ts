@@ -7,6 +7,8 @@ export type { ImageModel, LineGrid } from './models/image-model.ts';
 export type { CaptionPrompt, ClassPrompt, LlamaGenPrompt } from './models/llamagen/condition.ts';
 export { LLAMAGEN_PRESETS, type LlamaGenConfig } from './models/llamagen/config.ts';
 export { LlamaGen } from './models/llamagen/index.ts';
+export { VQ_PRESETS, type VqConfig } from './models/parts/vq/config.ts';
+export type { Preset, Prompt } from './models/preset.ts';
 export {
   EMBEDDED_MODEL,
   EMBEDDED_TEXT_MODEL,
@@ -14,17 +16,17 @@ export {
   loadModel,
   MODEL_NAMES,
   modelPreset,
-} from './models/load.ts';
-export type { Preset, Prompt } from './models/preset.ts';
-export type { TextPrompt } from './models/prompt.ts';
-export { loadTokenizer, type TextTokenizer, type TokenizerOptions } from './models/tokenizer.ts';
-export { VQ_PRESETS, type VqConfig } from './models/vq/config.ts';
+} from './models/registry.ts';
+export type { TextPrompt } from './models/text/prompt.ts';
+export { loadTokenizer, type TextTokenizer, type TokenizerOptions } from './models/text/tokenizer/tokenizer.ts';
 export { type MemoryPlan, type PlanOptions, plan } from './plan.ts';
 export { encodePng } from './png.ts';
 export type { SamplingOptions } from './sampler.ts';
-export type { AdapterChoice, Driver, ListedAdapter } from './tensor/adapter.ts';
-export { type ByteSource, blobSource, bytesSource } from './tensor/bytes.ts';
-export { type Checkpoint, openCheckpoint, type StoredTensor } from './tensor/checkpoint.ts';
+export { type Checkpoint, openCheckpoint, type StoredTensor } from './tensor/checkpoint/checkpoint.ts';
+export { type FilesOptions, type OpenedFiles, openFiles } from './tensor/checkpoint/open-files.ts';
+export type { LoadProgress } from './tensor/checkpoint/weights.ts';
+export type { AdapterChoice, Driver, ListedAdapter } from './tensor/device/adapter.ts';
+export { listAdapters } from './tensor/device/list-adapters.ts';
 export {
   DeviceError,
   DisposedError,
@@ -35,11 +37,9 @@ export {
   ShapeError,
   StorageError,
 } from './tensor/errors.ts';
-export type { DownloadProgress } from './tensor/file-cache.ts';
-export { type FileSet, pickedSet, urlSet } from './tensor/file-set.ts';
-export { listAdapters } from './tensor/list-adapters.ts';
-export { type FilesOptions, type OpenedFiles, openFiles } from './tensor/open-files.ts';
-export { type CheckpointSource, openSource } from './tensor/open-source.ts';
 export { type Counters, Runtime, type RuntimeOptions } from './tensor/runtime.ts';
+export { type ByteSource, blobSource, bytesSource } from './tensor/source/bytes.ts';
+export type { DownloadProgress } from './tensor/source/file-cache.ts';
+export { type FileSet, pickedSet, urlSet } from './tensor/source/file-set.ts';
+export { type CheckpointSource, openSource } from './tensor/source/open-source.ts';
 export { Tensor } from './tensor/tensor.ts';
-export type { LoadProgress } from './tensor/weights.ts';

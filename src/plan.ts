@@ -2,9 +2,9 @@
 
 import { storeBytes, storeSlots } from './cache/kv-store.ts';
 import { type CacheOptions, planCache } from './cache/policy.ts';
-import { floatDtype } from './kernels/linear-weight.ts';
-import { expectDtype, modelPreset } from './models/load.ts';
+import { floatDtype } from './kernels/linear/weight.ts';
 import type { Part, WeightDtype } from './models/preset.ts';
+import { expectDtype, modelPreset } from './models/registry.ts';
 import { SizeLoader } from './models/size-loader.ts';
 import { OptionError } from './tensor/errors.ts';
 

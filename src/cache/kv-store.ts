@@ -5,7 +5,6 @@
  * the GPU. Nothing is read back. Both memories have the one method that a model asks for, `attend`.
  */
 
-import { clearScores, evict } from '../kernels/evict.ts';
 import {
   type AttentionShape,
   pagedAttention,
@@ -13,7 +12,8 @@ import {
   type Rotation,
   type SlotBank,
   STEP_WORDS,
-} from '../kernels/paged-attention.ts';
+} from '../kernels/attention/decode.ts';
+import { clearScores, evict } from '../kernels/attention/evict.ts';
 import { type Dtype, ELEMENT_BYTES } from '../tensor/dtype.ts';
 import { assert, DeviceError } from '../tensor/errors.ts';
 import type { Program } from '../tensor/program.ts';

@@ -1,7 +1,7 @@
 /** Class names of the embedded model. */
 
-import { packagedSource } from '#platform';
-import { EMBEDDED_MODEL } from '../models/load.ts';
+import { packagedSource } from '#source';
+import { EMBEDDED_MODEL } from '../models/registry.ts';
 import { OptionError } from '../tensor/errors.ts';
 
 interface EmojiClass {

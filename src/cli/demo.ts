@@ -2,9 +2,9 @@
 /** `npm run demo`: eight emoji with the full cache and with LineAR at three budgets, on one contact sheet. */
 
 import { Command } from 'commander';
-import { loadModel } from '../models/load.ts';
+import { loadModel } from '../models/registry.ts';
 import { encodePng } from '../png.ts';
-import type { Driver } from '../tensor/adapter.ts';
+import type { Driver } from '../tensor/device/adapter.ts';
 import { Runtime } from '../tensor/runtime.ts';
 import { classIds } from './classes.ts';
 import { failed, interruptible } from './exit.ts';

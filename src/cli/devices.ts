@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { listAdapters } from '#platform';
+import { listAdapters } from '#device';
 import { megabytes } from './options.ts';
 
 export function devicesCommand(): Command {

@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import { packagedSource } from '#platform';
+import { packagedSource } from '#source';
 import { type Fit, fittingPresets } from '../models/fitting.ts';
-import type { Checkpoint } from '../tensor/checkpoint.ts';
-import { openFiles } from '../tensor/open-files.ts';
+import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
+import { openFiles } from '../tensor/checkpoint/open-files.ts';
 import { count, describeShape } from '../tensor/shape.ts';
 import { hubEnvironment, megabytes, number, table } from './options.ts';
 import { expectQuantised, type QuantizeFlags, quantize } from './quantize.ts';

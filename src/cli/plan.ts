@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { MODEL_NAMES } from '../models/load.ts';
 import type { WeightDtype } from '../models/preset.ts';
+import { MODEL_NAMES } from '../models/registry.ts';
 import { type MemoryPlan, plan } from '../plan.ts';
 import { addCacheOptions, type CacheFlags, cacheOptions, megabytes, number, table } from './options.ts';
 import { paperTable } from './paper.ts';

@@ -1,14 +1,14 @@
 /** `inspect --quantize`: what whole numbers cost a checkpoint, matrix by matrix, and what they do to the logits. */
 
-import { type Drift, logitDrift, traceLogits } from '../drift.ts';
-import type { QuantisedDtype } from '../kernels/quantise.ts';
+import type { QuantisedDtype } from '../kernels/linear/quantize.ts';
+import { type Drift, logitDrift, traceLogits } from '../logit-divergence.ts';
 import { type MatrixError, relativeError } from '../models/error-loader.ts';
 import type { Fit } from '../models/fitting.ts';
-import { type LoadModelOptions, loadModel, modelPreset } from '../models/load.ts';
 import type { Part, Prompt, WeightDtype } from '../models/preset.ts';
-import { quantisationErrors } from '../models/quantisation-errors.ts';
-import type { Driver } from '../tensor/adapter.ts';
-import type { Checkpoint } from '../tensor/checkpoint.ts';
+import { quantisationErrors } from '../models/quantization-errors.ts';
+import { type LoadModelOptions, loadModel, modelPreset } from '../models/registry.ts';
+import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
+import type { Driver } from '../tensor/device/adapter.ts';
 import { OptionError } from '../tensor/errors.ts';
 import { Runtime } from '../tensor/runtime.ts';
 import { describeShape } from '../tensor/shape.ts';

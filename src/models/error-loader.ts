@@ -1,10 +1,10 @@
 /** Measures what quantising costs a family's matrices, by walking the very functions that load them. No GPU is needed. */
 
-import { blockBytes, isQuantised, LANES, type MatrixDtype } from '../kernels/linear-weight.ts';
-import { dequantiseBlock, type QuantisedDtype, quantiseBlock } from '../kernels/quantise.ts';
-import type { Weights } from '../tensor/weights.ts';
+import { dequantiseBlock, type QuantisedDtype, quantiseBlock } from '../kernels/linear/quantize.ts';
+import { blockBytes, isQuantised, LANES, type MatrixDtype } from '../kernels/linear/weight.ts';
+import type { Weights } from '../tensor/checkpoint/weights.ts';
 import { type LayerLoader, type LinearSource, layerDtype, layerName, stackedMatrices } from './layer-loader.ts';
-import { matrixBlocks } from './matrix-blocks.ts';
+import { matrixBlocks } from './parts/matrix-blocks.ts';
 
 /** A matrix of the checkpoint, the gain of the norm before it folded in: w, and ŵ that its whole numbers stand for. */
 export interface MatrixError {

@@ -1,9 +1,9 @@
 /** Which models a checkpoint is of, told by the names and shapes of its tensors. */
 
-import type { Checkpoint } from '../tensor/checkpoint.ts';
+import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
 import { sameShape } from '../tensor/shape.ts';
-import { MODEL_NAMES, modelPreset } from './load.ts';
 import type { Part, Preset } from './preset.ts';
+import { MODEL_NAMES, modelPreset } from './registry.ts';
 import { SizeLoader } from './size-loader.ts';
 
 export interface Fit {

@@ -1,6 +1,6 @@
 /** From a checkpoint's tensors to layers on the GPU, a slice at a time. */
 
-import { allocateConv, type ConvWeight, TAPS, writeConvBlock } from '../kernels/conv-weight.ts';
+import { allocateConv, type ConvWeight, TAPS, writeConvBlock } from '../kernels/conv/weight.ts';
 import { allocateTable, type EmbeddingTable, writeRows } from '../kernels/embedding.ts';
 import {
   allocateLinear,
@@ -9,10 +9,10 @@ import {
   type LinearWeight,
   type MatrixDtype,
   writeBlock,
-} from '../kernels/linear-weight.ts';
+} from '../kernels/linear/weight.ts';
+import type { Weights } from '../tensor/checkpoint/weights.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { Weights } from '../tensor/weights.ts';
 import {
   type ConvSource,
   type LayerLoader,
@@ -21,7 +21,7 @@ import {
   layerName,
   type TableSource,
 } from './layer-loader.ts';
-import { matrixBlocks } from './matrix-blocks.ts';
+import { matrixBlocks } from './parts/matrix-blocks.ts';
 
 /** Least length that a row is divided by: torch.nn.functional.normalize. */
 const LEAST_LENGTH = 1e-12;

@@ -1,8 +1,8 @@
 /** How a family asks for its layers, whether they go to a GPU (`GpuLoader`) or are only counted (`SizeLoader`). */
 
-import type { ConvWeight } from '../kernels/conv-weight.ts';
+import type { ConvWeight } from '../kernels/conv/weight.ts';
 import type { EmbeddingTable } from '../kernels/embedding.ts';
-import { floatDtype, type LinearWeight, type MatrixDtype } from '../kernels/linear-weight.ts';
+import { floatDtype, type LinearWeight, type MatrixDtype } from '../kernels/linear/weight.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 export interface LinearSource {

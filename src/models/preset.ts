@@ -1,15 +1,15 @@
 /** What is known of a model by its name alone: enough to plan a run, to recognise a checkpoint, and to load it. */
 
-import type { MatrixDtype } from '../kernels/linear-weight.ts';
-import type { Checkpoint } from '../tensor/checkpoint.ts';
+import type { MatrixDtype } from '../kernels/linear/weight.ts';
+import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
+import type { LoadOptions } from '../tensor/checkpoint/weights.ts';
 import type { Runtime } from '../tensor/runtime.ts';
-import type { LoadOptions } from '../tensor/weights.ts';
 import type { Geometry, ImageModel, LineGrid } from './image-model.ts';
 import type { LayerLoader } from './layer-loader.ts';
 import type { LlamaGenPrompt } from './llamagen/condition.ts';
-import type { TextPrompt } from './prompt.ts';
-import type { TextTokenizer } from './tokenizer.ts';
-import type { VqConfig } from './vq/config.ts';
+import type { VqConfig } from './parts/vq/config.ts';
+import type { TextPrompt } from './text/prompt.ts';
+import type { TextTokenizer } from './text/tokenizer/tokenizer.ts';
 
 /** Whatever some family draws from; each refuses what is not its own. */
 export type Prompt = LlamaGenPrompt | TextPrompt;

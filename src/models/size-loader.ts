@@ -1,8 +1,8 @@
 /** Counts what a family's layers hold, by walking the very functions that load them. No GPU is needed. */
 
-import { TAPS } from '../kernels/conv-weight.ts';
-import { blockBytes, floatDtype, LANES, type MatrixDtype } from '../kernels/linear-weight.ts';
-import type { Checkpoint } from '../tensor/checkpoint.ts';
+import { TAPS } from '../kernels/conv/weight.ts';
+import { blockBytes, floatDtype, LANES, type MatrixDtype } from '../kernels/linear/weight.ts';
+import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
 import { ELEMENT_BYTES } from '../tensor/dtype.ts';
 import { count } from '../tensor/shape.ts';
 import {

@@ -5,8 +5,8 @@
  * (`settled`, `read`), so that none is lost in the console.
  */
 
-import { findAdapter } from '#platform';
-import type { AdapterChoice, AdapterKind } from './adapter.ts';
+import { findAdapter } from '#device';
+import type { AdapterChoice, AdapterKind } from './device/adapter.ts';
 import { type Dtype, storedBytes } from './dtype.ts';
 import { assert, DeviceError, DisposedError, RasterlineError } from './errors.ts';
 import { bindingDtypes, type Constants, type Kernel } from './kernel.ts';

@@ -1,8 +1,8 @@
 /** Runs in the page: a download into the origin's own file system, cut off and gone on with. */
 
-import { fileCache } from '#platform';
-import { bytesSource } from '../../src/tensor/bytes.ts';
-import { cachedFile } from '../../src/tensor/file-cache.ts';
+import { fileCache } from '#source';
+import { bytesSource } from '../../src/tensor/source/bytes.ts';
+import { cachedFile } from '../../src/tensor/source/file-cache.ts';
 
 const MIB = 2 ** 20;
 /** Where the first run is cut off: within a piece of 64 MiB. */

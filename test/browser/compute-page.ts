@@ -1,9 +1,9 @@
 /** Runs in the page: the platform layer of browsers and one compute shader. */
 
-import { findAdapter } from '#platform';
+import { findAdapter } from '#device';
 import { doubled } from '../support/doubled.ts';
 
-export { fileSource } from '#platform';
+export { fileSource } from '#source';
 
 export interface ComputeResult {
   readonly description: string;

@@ -38,7 +38,7 @@ describe('the platform layer in headless Chromium', () => {
 
   it('a path is refused, since a page cannot open it', async () => {
     const refusal = browser.page.evaluate(async (address) => {
-      const { fileSource } = (await import(address)) as typeof import('#platform');
+      const { fileSource } = (await import(address)) as typeof import('#source');
       await fileSource('model.safetensors');
     }, `${browser.url}page.js`);
 

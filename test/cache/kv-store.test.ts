@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { KvStore } from '../../src/cache/kv-store.ts';
-import { STEP_WORDS } from '../../src/kernels/paged-attention.ts';
+import { STEP_WORDS } from '../../src/kernels/attention/decode.ts';
 import { ELEMENT_BYTES, storedBytes } from '../../src/tensor/dtype.ts';
 import { DeviceError } from '../../src/tensor/errors.ts';
 import { Runtime } from '../../src/tensor/runtime.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { linear } from '../../src/kernels/linear.ts';
+import { linear } from '../../src/kernels/linear/linear.ts';
 import { GpuLoader } from '../../src/models/gpu-loader.ts';
-import { Weights } from '../../src/tensor/weights.ts';
+import { Weights } from '../../src/tensor/checkpoint/weights.ts';
 import { linearOracle } from '../oracle/linear.ts';
 import { close } from '../support/close.ts';
 import { memoryCheckpoint } from '../support/memory-checkpoint.ts';

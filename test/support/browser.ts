@@ -6,8 +6,8 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress } from 'node:zlib';
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { cachedFolder } from '../../src/tensor/cache-folder-node.ts';
-import { chromiumPackage, unpack } from '../../src/tensor/swiftshader-node.ts';
+import { chromiumPackage, unpack } from '../../src/tensor/device/swiftshader-node.ts';
+import { cachedFolder } from '../../src/tensor/source/cache-folder-node.ts';
 import { serveFolder } from './static-server.ts';
 
 const SYSTEM_CHROMIUM = '/usr/bin/chromium';

@@ -1,7 +1,7 @@
 /** The encoder of test/golden/t5. */
 
 import { readFileSync } from 'node:fs';
-import type { T5Config } from '../../src/models/t5/config.ts';
+import type { T5Config } from '../../src/models/parts/t5/config.ts';
 
 export function goldenT5Config(): T5Config {
   const { model_args: args } = JSON.parse(readFileSync('test/golden/t5/config.json', 'utf8'));

@@ -1,8 +1,8 @@
 /** Tensors of tiny random models, computed by the references in PyTorch; each folder of test/golden has a README. */
 
-import { type Checkpoint, openCheckpoint } from '../../src/tensor/checkpoint.ts';
+import { type Checkpoint, openCheckpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
 import { widen } from '../../src/tensor/dtype.ts';
-import { fileSource } from '../../src/tensor/file-node.ts';
+import { fileSource } from '../../src/tensor/source/file-node.ts';
 
 export interface Golden {
   /** The model's weights under the reference's names. */

@@ -1,17 +1,17 @@
 /** Tiny random Janus models: the golden one under the official names, and one under those of `transformers`. */
 
 import { readFileSync } from 'node:fs';
-import type { MatrixDtype } from '../../src/kernels/linear-weight.ts';
+import type { MatrixDtype } from '../../src/kernels/linear/weight.ts';
 import { GpuLoader } from '../../src/models/gpu-loader.ts';
 import type { JanusConfig } from '../../src/models/janus/config.ts';
 import { Janus } from '../../src/models/janus/index.ts';
 import { loadJanus } from '../../src/models/janus/load.ts';
 import { embed, type JanusLayers, logits } from '../../src/models/janus/model.ts';
 import { JANUS_IGNORED, withOfficialNames } from '../../src/models/janus/names.ts';
-import type { TextPrompt } from '../../src/models/prompt.ts';
-import type { Checkpoint } from '../../src/tensor/checkpoint.ts';
+import type { TextPrompt } from '../../src/models/text/prompt.ts';
+import type { Checkpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
+import { Weights } from '../../src/tensor/checkpoint/weights.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
-import { Weights } from '../../src/tensor/weights.ts';
 import type { Bare } from './trace.ts';
 
 /** A model to trace, its layers in reach; prompts become rows by the product's own rules. */

@@ -1,16 +1,16 @@
 /** The golden Chameleon model: a tiny random one, its VQGAN in the same file behind a prefix. */
 
 import { readFileSync } from 'node:fs';
-import type { MatrixDtype } from '../../src/kernels/linear-weight.ts';
+import type { MatrixDtype } from '../../src/kernels/linear/weight.ts';
+import { type LuminaConfig, luminaPositions } from '../../src/models/chameleon/config.ts';
+import { Lumina } from '../../src/models/chameleon/index.ts';
+import { LUMINA_IGNORED, loadLumina } from '../../src/models/chameleon/load.ts';
+import { embed, type LuminaLayers, logits } from '../../src/models/chameleon/model.ts';
 import { GpuLoader } from '../../src/models/gpu-loader.ts';
-import { type LuminaConfig, luminaPositions } from '../../src/models/lumina/config.ts';
-import { Lumina } from '../../src/models/lumina/index.ts';
-import { LUMINA_IGNORED, loadLumina } from '../../src/models/lumina/load.ts';
-import { embed, type LuminaLayers, logits } from '../../src/models/lumina/model.ts';
-import type { TextPrompt } from '../../src/models/prompt.ts';
-import type { Checkpoint } from '../../src/tensor/checkpoint.ts';
+import type { TextPrompt } from '../../src/models/text/prompt.ts';
+import type { Checkpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
+import { Weights } from '../../src/tensor/checkpoint/weights.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
-import { Weights } from '../../src/tensor/weights.ts';
 import type { Bare } from './trace.ts';
 
 /** A model to trace, its layers in reach; prompts become rows by the product's own rules. */

@@ -1,8 +1,8 @@
 /** A checkpoint of f32 tensors that a test made up. */
 
-import { bytesSource } from '../../src/tensor/bytes.ts';
-import type { Checkpoint, StoredTensor } from '../../src/tensor/checkpoint.ts';
-import { storedRun } from '../../src/tensor/stored-tensor.ts';
+import type { Checkpoint, StoredTensor } from '../../src/tensor/checkpoint/checkpoint.ts';
+import { storedRun } from '../../src/tensor/checkpoint/stored-tensor.ts';
+import { bytesSource } from '../../src/tensor/source/bytes.ts';
 
 export interface MadeTensor {
   readonly shape: readonly number[];

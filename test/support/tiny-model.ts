@@ -1,6 +1,6 @@
 /** A whole tiny model with random weights: the golden class-conditional GPT and the golden VQ tokenizer, 8 x 8 tokens. */
 
-import type { MatrixDtype } from '../../src/kernels/linear-weight.ts';
+import type { MatrixDtype } from '../../src/kernels/linear/weight.ts';
 import { LlamaGen } from '../../src/models/llamagen/index.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
 import { openGolden } from './golden.ts';

@@ -1,7 +1,7 @@
 /** A whole tiny model that draws from text: the golden text-conditional GPT, VQ tokenizer, T5 encoder and its tokenizer. */
 
 import { LlamaGen } from '../../src/models/llamagen/index.ts';
-import type { TextTokenizer } from '../../src/models/tokenizer.ts';
+import type { TextTokenizer } from '../../src/models/text/tokenizer/tokenizer.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
 import { openGolden } from './golden.ts';
 import { goldenT5Config } from './golden-t5.ts';

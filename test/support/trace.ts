@@ -4,19 +4,19 @@ import { readFileSync } from 'node:fs';
 import { KvStore } from '../../src/cache/kv-store.ts';
 import { type CacheOptions, planCache } from '../../src/cache/policy.ts';
 import { lastRows } from '../../src/kernels/embedding.ts';
-import { linear } from '../../src/kernels/linear.ts';
-import type { MatrixDtype } from '../../src/kernels/linear-weight.ts';
+import { linear } from '../../src/kernels/linear/linear.ts';
+import type { MatrixDtype } from '../../src/kernels/linear/weight.ts';
 import { GpuLoader } from '../../src/models/gpu-loader.ts';
 import type { Condition, Geometry, LineGrid, Memory } from '../../src/models/image-model.ts';
 import { type LlamaGenPrompt, makeCondition } from '../../src/models/llamagen/condition.ts';
 import { CLASS_SAMPLING, type LlamaGenConfig } from '../../src/models/llamagen/config.ts';
 import { GPT_FLOAT, GPT_IGNORED, loadCondition, loadTransformer } from '../../src/models/llamagen/load.ts';
 import { embed, logits } from '../../src/models/llamagen/model.ts';
-import { blockForward, type Transformer } from '../../src/models/transformer.ts';
-import type { Checkpoint } from '../../src/tensor/checkpoint.ts';
+import { blockForward, type Transformer } from '../../src/models/parts/transformer.ts';
+import type { Checkpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
+import { Weights } from '../../src/tensor/checkpoint/weights.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
-import { Weights } from '../../src/tensor/weights.ts';
 
 /** The configuration of a golden model. */
 export function goldenConfig(folder: string): LlamaGenConfig {

@@ -1,6 +1,6 @@
 /** A checkpoint of values in memory, in f32. */
 
-import type { Checkpoint, StoredTensor } from '../../src/tensor/checkpoint.ts';
+import type { Checkpoint, StoredTensor } from '../../src/tensor/checkpoint/checkpoint.ts';
 
 export type NamedValues = Readonly<
   Record<string, { readonly shape: readonly number[]; readonly values: Float32Array<ArrayBuffer> }>

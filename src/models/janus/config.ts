@@ -1,7 +1,7 @@
 /** Janus-Pro's sizes. Source: config.json of deepseek-ai/Janus-Pro-1B and -7B. */
 
-import type { LlamaConfig } from '../llama.ts';
-import { type VqConfig, vqPreset } from '../vq/config.ts';
+import type { LlamaConfig } from '../parts/llama.ts';
+import { type VqConfig, vqPreset } from '../parts/vq/config.ts';
 
 export interface JanusConfig extends LlamaConfig {
   /** Text tokens. */

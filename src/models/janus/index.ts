@@ -1,20 +1,20 @@
 /** Janus-Pro as an `ImageModel`. Source: deepseek-ai/Janus, generation_inference.py. */
 
-import { floatDtype } from '../../kernels/linear-weight.ts';
-import type { Checkpoint } from '../../tensor/checkpoint.ts';
+import { floatDtype } from '../../kernels/linear/weight.ts';
+import type { Checkpoint } from '../../tensor/checkpoint/checkpoint.ts';
+import { Weights } from '../../tensor/checkpoint/weights.ts';
 import type { Dtype } from '../../tensor/dtype.ts';
 import { OptionError } from '../../tensor/errors.ts';
 import type { Runtime } from '../../tensor/runtime.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { Weights } from '../../tensor/weights.ts';
 import { GpuLoader } from '../gpu-loader.ts';
 import type { Condition, Geometry, ImageModel, LineGrid, Memory } from '../image-model.ts';
+import { forward } from '../parts/transformer.ts';
+import { decode } from '../parts/vq/decoder.ts';
 import type { ModelOptions } from '../preset.ts';
-import { expectSize, promptIds, type TextPrompt } from '../prompt.ts';
-import { textCondition } from '../text-condition.ts';
-import type { TextTokenizer } from '../tokenizer.ts';
-import { forward } from '../transformer.ts';
-import { decode } from '../vq/decoder.ts';
+import { textCondition } from '../text/condition.ts';
+import { expectSize, promptIds, type TextPrompt } from '../text/prompt.ts';
+import type { TextTokenizer } from '../text/tokenizer/tokenizer.ts';
 import { JANUS_SAMPLING, type JanusConfig } from './config.ts';
 import { loadJanus } from './load.ts';
 import { embed, type JanusLayers, logits } from './model.ts';

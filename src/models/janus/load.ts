@@ -1,8 +1,8 @@
 /** Janus-Pro's tensors to our layers. Source: janus/models/modeling_vlm.py. */
 
 import type { LayerLoader } from '../layer-loader.ts';
-import { loadLlama } from '../llama.ts';
-import { loadVqDecoder } from '../vq/load.ts';
+import { loadLlama } from '../parts/llama.ts';
+import { loadVqDecoder } from '../parts/vq/load.ts';
 import type { JanusConfig } from './config.ts';
 import type { JanusLayers } from './model.ts';
 

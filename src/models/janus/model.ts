@@ -1,11 +1,11 @@
 /** What stands around Janus-Pro's transformer. Source: janus/models/modeling_vlm.py, vision_head, prepare_gen_img_embeds. */
 
 import { type EmbeddingTable, embedding, lastRows } from '../../kernels/embedding.ts';
-import { linear } from '../../kernels/linear.ts';
-import type { LinearWeight } from '../../kernels/linear-weight.ts';
+import { linear } from '../../kernels/linear/linear.ts';
+import type { LinearWeight } from '../../kernels/linear/weight.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { Transformer } from '../transformer.ts';
-import type { VqDecoder } from '../vq/decoder.ts';
+import type { Transformer } from '../parts/transformer.ts';
+import type { VqDecoder } from '../parts/vq/decoder.ts';
 
 export interface JanusLayers {
   readonly text: EmbeddingTable;

@@ -4,7 +4,7 @@
  * Sources: deepseek-ai/Janus-Pro-1B, pytorch_model.bin; transformers, JanusForConditionalGeneration.
  */
 
-import type { Checkpoint, StoredTensor } from '../../tensor/checkpoint.ts';
+import type { Checkpoint, StoredTensor } from '../../tensor/checkpoint/checkpoint.ts';
 import { FormatError } from '../../tensor/errors.ts';
 
 /** Beginnings of the conversion's names, and the official ones; the first that fits holds. */

@@ -1,7 +1,7 @@
 /** Words and special tokens of Janus-Pro's prompts. Source: deepseek-ai/Janus, conversation.py and processing_vlm.py. */
 
 import { FormatError } from '../../tensor/errors.ts';
-import type { TextTokenizer } from '../tokenizer.ts';
+import type { TextTokenizer } from '../text/tokenizer/tokenizer.ts';
 
 /** As the tokenizer writes it: the bars are full-width. */
 const PAD = '<｜▁pad▁｜>';

@@ -1,15 +1,15 @@
 /** What a LlamaGen image is drawn from: a class, a text, or the features of a caption. */
 
+import { stackRows } from '../../kernels/concat-rows.ts';
 import { type EmbeddingTable, embedding } from '../../kernels/embedding.ts';
-import { linear } from '../../kernels/linear.ts';
-import type { LinearWeight } from '../../kernels/linear-weight.ts';
-import { stackRows } from '../../kernels/stack-rows.ts';
+import { linear } from '../../kernels/linear/linear.ts';
+import type { LinearWeight } from '../../kernels/linear/weight.ts';
 import { OptionError } from '../../tensor/errors.ts';
 import type { Runtime } from '../../tensor/runtime.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Condition } from '../image-model.ts';
-import type { TextPrompt } from '../prompt.ts';
-import { type CaptionFeatures, type CaptionReader, readCaptions } from './caption-reader.ts';
+import { type CaptionFeatures, type CaptionReader, readCaptions } from '../text/caption/caption-reader.ts';
+import type { TextPrompt } from '../text/prompt.ts';
 
 /** Class ids, one an image. */
 export interface ClassPrompt {

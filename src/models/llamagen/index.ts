@@ -1,23 +1,23 @@
 /** LlamaGen as an `ImageModel`. */
 
-import { floatDtype } from '../../kernels/linear-weight.ts';
-import type { Checkpoint } from '../../tensor/checkpoint.ts';
+import { floatDtype } from '../../kernels/linear/weight.ts';
+import type { Checkpoint } from '../../tensor/checkpoint/checkpoint.ts';
+import { Weights } from '../../tensor/checkpoint/weights.ts';
 import type { Dtype } from '../../tensor/dtype.ts';
 import { assert } from '../../tensor/errors.ts';
 import type { Runtime } from '../../tensor/runtime.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { Weights } from '../../tensor/weights.ts';
 import { GpuLoader } from '../gpu-loader.ts';
 import type { Condition, Geometry, ImageModel, LineGrid, Memory } from '../image-model.ts';
+import { FLAN_T5_XL, T5_FLOAT, T5_IGNORED, type T5Config } from '../parts/t5/config.ts';
+import { EMBEDDING_NAMES, loadT5Encoder } from '../parts/t5/load.ts';
+import { forward } from '../parts/transformer.ts';
+import { VQ_FLOAT, VQ_IGNORED, type VqConfig } from '../parts/vq/config.ts';
+import { decode, type VqDecoder } from '../parts/vq/decoder.ts';
+import { loadVqDecoder } from '../parts/vq/load.ts';
 import type { ModelOptions } from '../preset.ts';
-import { expectSize } from '../prompt.ts';
-import { FLAN_T5_XL, T5_FLOAT, T5_IGNORED, type T5Config } from '../t5/config.ts';
-import { EMBEDDING_NAMES, loadT5Encoder } from '../t5/load.ts';
-import { forward } from '../transformer.ts';
-import { VQ_FLOAT, VQ_IGNORED, type VqConfig } from '../vq/config.ts';
-import { decode, type VqDecoder } from '../vq/decoder.ts';
-import { loadVqDecoder } from '../vq/load.ts';
-import { type CaptionReader, captionReader } from './caption-reader.ts';
+import { type CaptionReader, captionReader } from '../text/caption/caption-reader.ts';
+import { expectSize } from '../text/prompt.ts';
 import { type ConditionWeights, type LlamaGenPrompt, makeCondition } from './condition.ts';
 import type { LlamaGenConfig } from './config.ts';
 import { GPT_FLOAT, gptIgnored, loadCondition, loadTransformer } from './load.ts';

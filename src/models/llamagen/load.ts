@@ -1,7 +1,7 @@
 /** LlamaGen's checkpoint names to our layers. */
 
 import type { LayerLoader } from '../layer-loader.ts';
-import type { Block } from '../transformer.ts';
+import type { Block } from '../parts/transformer.ts';
 import type { ConditionWeights } from './condition.ts';
 import type { LlamaGenConfig } from './config.ts';
 import type { LlamaGenTransformer } from './model.ts';

@@ -1,10 +1,10 @@
 /** What stands around LlamaGen's transformer: token embedding and output. Source: autoregressive/models/gpt.py. */
 
 import { type EmbeddingTable, embedding, lastRows } from '../../kernels/embedding.ts';
-import { linear } from '../../kernels/linear.ts';
-import type { LinearWeight } from '../../kernels/linear-weight.ts';
+import { linear } from '../../kernels/linear/linear.ts';
+import type { LinearWeight } from '../../kernels/linear/weight.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { Transformer } from '../transformer.ts';
+import type { Transformer } from '../parts/transformer.ts';
 
 export interface LlamaGenTransformer extends Transformer {
   readonly tokens: EmbeddingTable;

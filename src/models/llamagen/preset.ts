@@ -2,11 +2,11 @@
 
 import { assert } from '../../tensor/errors.ts';
 import type { LayerLoader } from '../layer-loader.ts';
+import { EMOJI_T5, FLAN_T5_XL, T5_FLOAT, T5_IGNORED } from '../parts/t5/config.ts';
+import { loadT5Encoder } from '../parts/t5/load.ts';
+import { VQ_FLOAT, VQ_IGNORED, vqPreset } from '../parts/vq/config.ts';
+import { loadVqDecoder } from '../parts/vq/load.ts';
 import type { Part, Preset } from '../preset.ts';
-import { EMOJI_T5, FLAN_T5_XL, T5_FLOAT, T5_IGNORED } from '../t5/config.ts';
-import { loadT5Encoder } from '../t5/load.ts';
-import { VQ_FLOAT, VQ_IGNORED, vqPreset } from '../vq/config.ts';
-import { loadVqDecoder } from '../vq/load.ts';
 import { llamaGenConfig } from './config.ts';
 import { LlamaGen } from './index.ts';
 import { GPT_FLOAT, gptIgnored, loadCondition, loadTransformer } from './load.ts';

@@ -1,0 +1,104 @@
+/**
+ * Full attention of one head: every place sees every other.
+ *
+ *     y[p] = Σ_s softmax_s(q_p · k_s / √C) v_s        qkv [P, 3 C]: q, then k, then v   y [P, C]
+ *
+ * Three kernels: all products q · k, their softmax, and the sums of v. The products are kept as [s][p], so that threads of
+ * neighbouring places read and write neighbouring addresses and nothing is shared or waited for. They take 4 P² bytes,
+ * P rounded up to whole tiles, so that what lies beyond is computed and not looked at.
+ */
+
+import { ShapeError } from '../../tensor/errors.ts';
+import { defineKernel, unroll } from '../../tensor/kernel.ts';
+import { describeShape, roundUp } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+
+const THREADS = 32;
+/** Keys of a tile of the first kernel, queries of one of the last. */
+const TILE = 8;
+/** Queries that a thread of the first kernel owns. */
+const OWN = 2;
+
+/** qkv [P, 3 C] f32 → [P, C] f32. Throws ShapeError unless 4 divides C. */
+export function attention(qkv: Tensor, label: string): Tensor {
+  const [places, width] = qkv.matrix(`${label}: qkv`);
+  const { runtime } = qkv;
+  const channels = width / 3;
+  if (channels % 4 !== 0)
+    throw new ShapeError(`${label}: expected qkv [P, 3 C] where 4 divides C, got ${describeShape(qkv.shape)}`);
+  const padded = roundUp(places, THREADS * OWN);
+  const constants = { PLACES: places, PADDED: padded, QUADS: channels / 4 };
+  const products = runtime.result([padded, padded], 'f32', `${label}: products`);
+  runtime.dispatch(productsKernel, { qkv, products }, constants, [padded / THREADS / OWN, padded / TILE]);
+  const sums = runtime.result([padded], 'f32', `${label}: sums`);
+  const scaled = { PLACES: places, PADDED: padded, FACTOR: 1 / Math.sqrt(channels) };
+  runtime.dispatch(softmaxKernel, { products, sums }, scaled, [padded / THREADS]);
+  const y = runtime.result([places, channels], 'f32', label);
+  runtime.dispatch(valuesKernel, { qkv, products, sums, y }, constants, [
+    Math.ceil(channels / 4 / THREADS),
+    Math.ceil(places / TILE),
+  ]);
+  return y;
+}
+
+const own = (piece: (i: number) => string) => unroll(OWN, piece);
+const tile = (piece: (i: number) => string) => unroll(TILE, piece);
+
+const productsKernel = defineKernel(
+  'attention.products',
+  { qkv: 'read vec4f', products: 'write f32' },
+  () => `
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let key0 = group.y * ${TILE}u;
+  let query0 = group.x * ${THREADS * OWN}u + lane;
+  ${tile((k) => `let k${k} = (min(key0 + ${k}u, PLACES - 1u) * 3u + 1u) * QUADS;`)}
+  ${own((q) => `let q${q} = min(query0 + ${q * THREADS}u, PLACES - 1u) * 3u * QUADS;`)}
+  ${own((q) => tile((k) => `var s${q}_${k} = 0.0;`))}
+  for (var c = 0u; c < QUADS; c++) {
+    ${own((q) => `let query${q} = qkv[q${q} + c];`)}
+    ${tile((k) => `{ let key = qkv[k${k} + c]; ${own((q) => `s${q}_${k} += dot(query${q}, key);`)} }`)}
+  }
+  ${own((q) => tile((k) => `products[(key0 + ${k}u) * PADDED + query0 + ${q * THREADS}u] = s${q}_${k};`))}
+}`,
+);
+
+/** In place: exp((product − largest) / √C); and their sums, by which the last kernel divides. */
+const softmaxKernel = defineKernel(
+  'attention.softmax',
+  { products: 'write f32', sums: 'write f32' },
+  `
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(global_invocation_id) at: vec3u) {
+  let query = at.x;
+  var largest = products[query];
+  for (var key = 1u; key < PLACES; key++) { largest = max(largest, products[key * PADDED + query]); }
+  var sum = 0.0;
+  for (var key = 0u; key < PLACES; key++) {
+    let e = exp((products[key * PADDED + query] - largest) * FACTOR);
+    products[key * PADDED + query] = e;
+    sum += e;
+  }
+  sums[query] = sum;
+}`,
+);
+
+const valuesKernel = defineKernel(
+  'attention.values',
+  { qkv: 'read vec4f', products: 'read vec4f', sums: 'read f32', y: 'write vec4f' },
+  () => `
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(global_invocation_id) at: vec3u) {
+  let query0 = at.y * ${TILE}u;
+  let quad = at.x;
+  if (quad >= QUADS) { return; }
+  ${tile((q) => `var s${q} = vec4f();`)}
+  for (var key = 0u; key < PLACES; key++) {
+    let v = qkv[(key * 3u + 2u) * QUADS + quad];
+    let place = (key * PADDED + query0) / 4u;
+    ${unroll(TILE / 4, (i) => `let p${i} = products[place + ${i}u];`)}
+    ${tile((q) => `s${q} += v * p${q >> 2}.${'xyzw'[q & 3]};`)}
+  }
+  ${tile((q) => `if (query0 + ${q}u < PLACES) { y[(query0 + ${q}u) * QUADS + quad] = s${q} / sums[query0 + ${q}u]; }`)}
+}`,
+);

@@ -1,0 +1,166 @@
+/**
+ * Adapters in Node: Dawn through the optional npm package `webgpu`, on the best driver that works.
+ *
+ * Nothing is put on `globalThis`: with `navigator.gpu` set there, Node does not exit (dawn-gpu/node-webgpu, issue 18).
+ */
+
+import { isMainThread } from 'node:worker_threads';
+import { DeviceError, OptionError } from '../errors.ts';
+import {
+  type AdapterChoice,
+  type AdapterKind,
+  checkDriver,
+  type Driver,
+  describeAdapter,
+  type FoundAdapter,
+  type ListedAdapter,
+  listed,
+} from './adapter.ts';
+import { unpackSwiftShader } from './swiftshader-node.ts';
+import { hasSystemLoader, loadVulkan, oldLavapipe, withEnvironment } from './vulkan-node.ts';
+
+type Create = (options: string[]) => GPU;
+
+/** In the order of choice. */
+const LISTED: readonly Exclude<Driver, 'auto'>[] = ['gpu', 'lavapipe', 'swiftshader', 'null'];
+const LAVAPIPE_REMEDY = 'install Mesa 25 or newer (mesa-vulkan-drivers; on Debian 12 from bookworm-backports)';
+
+/** One search at a time: each sets variables of the process for a moment. */
+let turn: Promise<unknown> = Promise.resolve();
+
+/**
+ * Finds an adapter: the machine's GPU, else an installed lavapipe that works, else the SwiftShader of the npm package
+ * `@sparticuz/chromium`. `driver` (or, when that is `auto`, the variable RASTERLINE_DRIVER) asks for just one of them.
+ *
+ * Throws OptionError for an unknown driver or toggle name, DeviceError with what was tried and what to install.
+ */
+export function findAdapter(choice: AdapterChoice = {}): Promise<FoundAdapter> {
+  const search = turn.then(() => find(choice));
+  turn = search.catch(() => undefined);
+  return search;
+}
+
+/** Every kind of driver, and whether it works or why not; `findAdapter` takes the first that works. */
+export async function listAdapters(): Promise<readonly ListedAdapter[]> {
+  const list: ListedAdapter[] = [];
+  for (const kind of LISTED) {
+    try {
+      list.push(listed(await findAdapter({ driver: kind })));
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error;
+      list.push({ state: 'unusable', kind, reason: error.message });
+    }
+  }
+  return list;
+}
+
+async function find(choice: AdapterChoice): Promise<FoundAdapter> {
+  const driver = chosenDriver(choice.driver);
+  const toggles = choice.features ?? [];
+  const wrong = toggles.find((name) => !/^\w+$/.test(name));
+  if (wrong !== undefined) throw new OptionError(`features: expected names of Dawn toggles, got '${wrong}'`);
+  const options = toggles.length > 0 ? [`enable-dawn-features=${toggles.join(',')}`] : [];
+  const create = await loadDawn();
+  switch (driver) {
+    case 'auto':
+      return await best(create, options);
+    case 'gpu': {
+      const found = await system(create, options);
+      if (found?.kind === 'gpu') return found;
+      throw new DeviceError(
+        `gpu: expected a GPU that Dawn can use, got ${found?.description ?? 'no adapter'}; install the Vulkan driver of the GPU`,
+      );
+    }
+    case 'lavapipe': {
+      const found = await system(create, [...options, 'adapter=llvmpipe']);
+      if (found?.kind === 'lavapipe') return found;
+      throw new DeviceError(
+        `lavapipe: expected Mesa's software driver, got ${(await oldLavapipe()) ?? 'none'}; ${LAVAPIPE_REMEDY}`,
+      );
+    }
+    case 'swiftshader':
+      return await swiftShader(create, options);
+    case 'null': {
+      const found = await ask(create, [...options, 'backend=null']);
+      if (found) return found;
+      throw new DeviceError("null: expected Dawn's null backend, got no adapter; reinstall the npm package webgpu");
+    }
+  }
+}
+
+function chosenDriver(asked: string = 'auto'): Driver {
+  const driver = checkDriver('driver', asked);
+  const environment = process.env.RASTERLINE_DRIVER;
+  return driver === 'auto' && environment ? checkDriver('RASTERLINE_DRIVER', environment) : driver;
+}
+
+/** The bindings are an optional peer, imported only when a device is wanted. Throws DeviceError naming the package. */
+async function loadDawn(): Promise<Create> {
+  try {
+    return (await import('webgpu')).create;
+  } catch (error) {
+    throw new DeviceError(
+      `adapter: expected the npm package webgpu, got ${(error as Error).message}; npm install webgpu`,
+    );
+  }
+}
+
+async function best(create: Create, options: readonly string[]): Promise<FoundAdapter> {
+  const found = await system(create, options);
+  if (found) return found;
+  try {
+    return await swiftShader(create, options);
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+    const lavapipe = (await oldLavapipe()) ?? 'no lavapipe';
+    throw new DeviceError(
+      `adapter: expected a GPU or a software driver, got none (tried the system's drivers: no GPU, ${lavapipe}; then ${error.message}); install the Vulkan driver of the GPU, or ${LAVAPIPE_REMEDY}`,
+    );
+  }
+}
+
+/** What the system's own drivers give. Without a Vulkan loader Linux has none, and Dawn would only print a warning. */
+async function system(create: Create, options: readonly string[]): Promise<FoundAdapter | undefined> {
+  if (process.platform === 'linux' && !hasSystemLoader()) return undefined;
+  return await ask(create, options);
+}
+
+async function swiftShader(create: Create, options: readonly string[]): Promise<FoundAdapter> {
+  const { icd, loader } = await unpackSwiftShader();
+  if (!hasSystemLoader() && !loadVulkan(loader)) {
+    throw new DeviceError(`swiftshader: expected to load ${loader}, but it failed; it needs glibc 2.34 or newer`);
+  }
+  const found = await ask(create, options, { VK_DRIVER_FILES: icd, VK_ICD_FILENAMES: icd });
+  if (found?.kind === 'swiftshader') return found;
+  const remedy = isMainThread
+    ? 'remove its folder so that it is unpacked again'
+    : 'start the Worker with { env: SHARE_ENV }, since the driver is chosen by variables of the process';
+  throw new DeviceError(`swiftshader: expected an adapter from ${icd}, got ${found?.description ?? 'none'}; ${remedy}`);
+}
+
+/** One instance of Dawn and its adapter, or undefined. The loader reads the variables when the instance is made. */
+async function ask(
+  create: Create,
+  options: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<FoundAdapter | undefined> {
+  return await withEnvironment(variables, async () => {
+    let gpu: GPU;
+    let adapter: GPUAdapter | null;
+    try {
+      gpu = create([...options]);
+      adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    } catch {
+      return undefined; // Dawn rejects where nothing matches `adapter=`
+    }
+    if (!adapter) return undefined;
+    const kind = kindOf(adapter.info);
+    return { adapter, kind, description: `${kind}: ${describeAdapter(adapter.info)}`, keepAlive: gpu };
+  });
+}
+
+function kindOf(info: GPUAdapterInfo): AdapterKind {
+  if (info.device === 'null-backend') return 'null';
+  if (info.architecture === 'swiftshader') return 'swiftshader';
+  return info.device.startsWith('llvmpipe') || info.isFallbackAdapter ? 'lavapipe' : 'gpu';
+}

@@ -1,0 +1,122 @@
+/** Files kept on the user's machine: downloaded once, gone on with where they were cut off, verified before they count. */
+
+import { sha1 } from '@noble/hashes/legacy.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { FormatError, StorageError } from '../errors.ts';
+import type { ByteSource } from './bytes.ts';
+
+/** Bytes read, hashed and written at a time. */
+const PIECE_BYTES = 8 * 2 ** 20;
+
+/** Where finished and unfinished files lie. Every method throws StorageError where it cannot be read or written. */
+export interface FileCache {
+  readonly name: string;
+  /** A finished file. */
+  get(key: string): Promise<ByteSource | undefined>;
+  /** Begins a file, or goes on with what an earlier run left of it. */
+  resume(key: string): Promise<Download>;
+}
+
+/** A file that is not finished: bytes [0, length) are there. */
+export interface Download {
+  readonly length: number;
+  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Writes on from `length`. */
+  append(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Puts the file in its place. */
+  finish(): Promise<void>;
+  /** Keeps what is there for another run. */
+  close(): Promise<void>;
+  /** Removes all of it. */
+  discard(): Promise<void>;
+}
+
+export interface DownloadProgress {
+  readonly file: string;
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+}
+
+/** A hash in hex: of the content, or of what git makes of it, sha1("blob <size>\0" + content). */
+export interface Digest {
+  readonly kind: 'sha256' | 'git-sha1';
+  readonly hex: string;
+}
+
+export interface Wanted {
+  /** For progress and errors. */
+  readonly file: string;
+  readonly size: number;
+  /** Absent: the size alone is verified. */
+  readonly digest?: Digest | undefined;
+  /** Opened when the file is not there. */
+  readonly open: () => Promise<ByteSource>;
+}
+
+export interface DownloadOptions {
+  readonly signal?: AbortSignal;
+  readonly onDownload?: (progress: DownloadProgress) => void;
+}
+
+/**
+ * The file under `key`, downloaded first unless it is there.
+ *
+ * What an aborted or cut download brought stays for the next run. Throws FormatError for content of another size or hash,
+ * and StorageError for a full disk, and leaves nothing of either.
+ */
+export async function cachedFile(
+  cache: FileCache,
+  key: string,
+  wanted: Wanted,
+  options: DownloadOptions = {},
+): Promise<ByteSource> {
+  const there = await cache.get(key);
+  if (there?.size === wanted.size) return there;
+  await there?.close();
+  const download = await cache.resume(key);
+  try {
+    await fetchRest(download, wanted, options);
+    await download.finish();
+  } catch (error) {
+    if (error instanceof StorageError || error instanceof WrongContentError) await download.discard();
+    else await download.close();
+    throw error;
+  }
+  const finished = await cache.get(key);
+  if (finished?.size === wanted.size) return finished;
+  await finished?.close();
+  throw new StorageError(
+    `${cache.name}: expected ${wanted.file} of ${wanted.size} bytes after its download, got ${finished?.size ?? 'none'}; load again`,
+  );
+}
+
+/** The bytes are not those that were promised. */
+class WrongContentError extends FormatError {}
+
+async function fetchRest(download: Download, wanted: Wanted, { signal, onDownload }: DownloadOptions): Promise<void> {
+  const { file, size, digest } = wanted;
+  const hash = digest?.kind === 'git-sha1' ? sha1.create().update(utf8ToBytes(`blob ${size}\0`)) : sha256.create();
+  for (let at = 0; at < download.length; at += PIECE_BYTES) {
+    hash.update(await download.read(at, Math.min(PIECE_BYTES, download.length - at)));
+  }
+  if (download.length < size) {
+    const source = await wanted.open();
+    try {
+      while (download.length < size) {
+        signal?.throwIfAborted();
+        const bytes = await source.read(download.length, Math.min(PIECE_BYTES, size - download.length));
+        hash.update(bytes);
+        await download.append(bytes);
+        onDownload?.({ file, loadedBytes: download.length, totalBytes: size });
+      }
+    } finally {
+      await source.close();
+    }
+  }
+  const got = bytesToHex(hash.digest());
+  if (download.length === size && (digest === undefined || got === digest.hex)) return;
+  throw new WrongContentError(
+    `${file}: expected ${size} bytes of ${digest?.kind ?? 'sha256'} ${digest?.hex ?? 'any'}, got ${download.length} of ${got}; it was removed, load again`,
+  );
+}

@@ -1,0 +1,88 @@
+/** A checkpoint file on disk, in Node. */
+
+import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { FormatError, NotFoundError } from '../errors.ts';
+import { type ByteSource, rangedSource } from './bytes.ts';
+import type { FileSet } from './file-set.ts';
+
+/** Node reads at most 2^31 - 1 bytes at a time. */
+const READ_BYTES = 2 ** 30;
+
+/** Opens a file to be read by ranges. Throws FormatError when it is missing, unreadable or a directory. */
+export async function fileSource(path: string): Promise<ByteSource> {
+  const handle = await open(path, 'r').catch((cause: NodeJS.ErrnoException) => {
+    const remedy = cause.code === 'ENOENT' ? '; check the path, or download the checkpoint first' : '';
+    const Kind = cause.code === 'ENOENT' ? NotFoundError : FormatError;
+    throw new Kind(`${path}: expected a readable file, got ${described(cause)}${remedy}`, { cause });
+  });
+  try {
+    const status = await handle.stat();
+    if (!status.isFile()) {
+      const got = status.isDirectory() ? 'a directory' : 'something that is not a plain file';
+      throw new FormatError(`${path}: expected a checkpoint file, got ${got}; name the file itself`);
+    }
+    return rangedSource({
+      name: path,
+      size: status.size,
+      readRange: (offset, length) => readFully(path, handle, offset, length),
+      release: () => handle.close(),
+    });
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** The files of a folder; undefined for what is no folder. */
+export async function folderSet(path: string): Promise<FileSet | undefined> {
+  const status = await stat(path).catch(() => undefined);
+  return status?.isDirectory() ? { name: path, open: (file) => fileSource(join(path, file)) } : undefined;
+}
+
+/** A file that ships with this package, wherever its code was bundled to inside the package's folder. */
+export async function packagedSource(path: string): Promise<ByteSource> {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!(await isPackageRoot(folder))) {
+    if (folder === dirname(folder)) {
+      throw new FormatError(
+        `${path}: expected the folder of the package rasterline above its code, got none; give the file by its path`,
+      );
+    }
+    folder = dirname(folder);
+  }
+  return await fileSource(join(folder, path));
+}
+
+async function isPackageRoot(folder: string): Promise<boolean> {
+  try {
+    return JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')).name === 'rasterline';
+  } catch {
+    return false;
+  }
+}
+
+async function readFully(path: string, handle: FileHandle, offset: number, length: number) {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const wanted = Math.min(length - filled, READ_BYTES);
+    const { bytesRead } = await handle.read(bytes, filled, wanted, offset + filled).catch((cause) => {
+      throw new FormatError(`${path}: expected ${length} bytes at ${offset}, got ${described(cause)}`, { cause });
+    });
+    if (bytesRead === 0) {
+      throw new FormatError(
+        `${path}: expected ${length} bytes at ${offset}, got ${filled}; the file became shorter while it was read`,
+      );
+    }
+    filled += bytesRead;
+  }
+  return bytes;
+}
+
+function described(cause: NodeJS.ErrnoException): string {
+  if (cause.code === 'ENOENT') return 'no such file';
+  if (cause.code === 'EACCES' || cause.code === 'EPERM') return 'no permission to read it';
+  return cause.message;
+}

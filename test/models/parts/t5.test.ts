@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { GpuLoader } from '../../../src/models/gpu-loader.ts';
+import { bucket } from '../../../src/models/parts/t5/buckets.ts';
+import { FLAN_T5_XL, T5_IGNORED, type T5Config } from '../../../src/models/parts/t5/config.ts';
+import { loadT5Encoder } from '../../../src/models/parts/t5/load.ts';
+import { encodeText } from '../../../src/models/parts/t5/model.ts';
+import { SizeLoader } from '../../../src/models/size-loader.ts';
+import { Weights } from '../../../src/tensor/checkpoint/weights.ts';
+import { close } from '../../support/close.ts';
+import { openGolden } from '../../support/golden.ts';
+import { goldenT5Config } from '../../support/golden-t5.ts';
+import { compute, testRuntime } from '../../support/runtime.ts';
+
+const TOKENS = 120;
+
+/** ids [R, T] with padding behind → padding in front, and where each row begins. */
+function leftPadded(
+  ids: ArrayLike<number>,
+  mask: ArrayLike<number>,
+): { ids: Uint32Array<ArrayBuffer>; starts: number[] } {
+  const padded = new Uint32Array(ids.length);
+  const starts: number[] = [];
+  for (let row = 0; row < ids.length / TOKENS; row++) {
+    const from = row * TOKENS;
+    const length = Array.from({ length: TOKENS }, (_, i) => mask[from + i]!).reduce((sum, one) => sum + one, 0);
+    for (let i = 0; i < length; i++) padded[from + TOKENS - length + i] = ids[from + i]!;
+    starts.push(TOKENS - length);
+  }
+  return { ids: padded, starts };
+}
+
+describe('T5 encoder', () => {
+  it('gives the features of the reference, which pads behind and then moves them behind their padding', async () => {
+    const runtime = await testRuntime();
+    const golden = await openGolden('t5');
+    const loader = new GpuLoader(runtime, new Weights(golden.model, T5_IGNORED), 'f32');
+    const encoder = await loadT5Encoder(loader, goldenT5Config(), TOKENS);
+    loader.weights.finish();
+    const { ids, starts } = leftPadded(await golden.values('ids'), await golden.values('mask'));
+    using idsTensor = runtime.tensor([ids.length], 'u32', 'ids', ids);
+    using startsTensor = runtime.tensor([starts.length], 'u32', 'starts', Uint32Array.from(starts));
+
+    const features = await compute(runtime, () => encodeText(encoder, idsTensor, startsTensor));
+
+    // as in the fixtures of the other models: f32 in another order, features of about 1
+    close(features, await golden.values('features'), { absolute: 2e-4, relative: 1e-4 });
+    const padding = features.subarray(0, starts[0]! * goldenT5Config().width);
+    assert.ok(padding.every((value) => value === 0));
+    loader.dispose();
+    await golden.close();
+  });
+
+  it('sorts distances into the classes of the reference', () => {
+    const tables: Readonly<Record<string, readonly number[]>> = JSON.parse(
+      readFileSync('test/golden/t5/buckets.json', 'utf8'),
+    );
+    for (const [sizes, expected] of Object.entries(tables)) {
+      const [buckets, maxDistance] = sizes.split(' ').map(Number) as [number, number];
+      const actual = expected.map((_, i) => bucket(i - (expected.length - 1) / 2, { buckets, maxDistance }));
+      assert.deepEqual(actual, expected, sizes);
+    }
+  });
+
+  it('takes the embedding table under either name, and every other tensor by the names of transformers', async () => {
+    for (const name of ['shared.weight', 'encoder.embed_tokens.weight'] as const) {
+      const sizes = new SizeLoader('f16');
+      const small: T5Config = { ...FLAN_T5_XL, layers: 2 };
+      await loadT5Encoder(sizes, small, TOKENS, name);
+      assert.deepEqual(sizes.shapes.get(name), [32128, 2048]);
+      assert.deepEqual(
+        [...sizes.shapes].filter(([tensor]) => tensor.startsWith('encoder.block.1.')),
+        [
+          ['encoder.block.1.layer.0.SelfAttention.q.weight', [2048, 2048]],
+          ['encoder.block.1.layer.0.SelfAttention.k.weight', [2048, 2048]],
+          ['encoder.block.1.layer.0.SelfAttention.v.weight', [2048, 2048]],
+          ['encoder.block.1.layer.0.layer_norm.weight', [2048]],
+          ['encoder.block.1.layer.0.SelfAttention.o.weight', [2048, 2048]],
+          ['encoder.block.1.layer.1.DenseReluDense.wi_0.weight', [5120, 2048]],
+          ['encoder.block.1.layer.1.DenseReluDense.wi_1.weight', [5120, 2048]],
+          ['encoder.block.1.layer.1.layer_norm.weight', [2048]],
+          ['encoder.block.1.layer.1.DenseReluDense.wo.weight', [2048, 5120]],
+        ],
+      );
+    }
+  });
+
+  it('has the parameters of flan-t5-xl: 1,223,527,424 in the encoder', async () => {
+    const sizes = new SizeLoader('f16');
+    await loadT5Encoder(sizes, FLAN_T5_XL, TOKENS);
+    assert.equal(sizes.parameters, 1_223_527_424);
+  });
+});
