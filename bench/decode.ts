@@ -8,21 +8,21 @@ import { plan } from '../src/plan.ts';
 import { Runtime } from '../src/tensor/runtime.ts';
 import { round } from './support.ts';
 
-/** tokens/s of the loop with the prefix and the decoder in it, and counts that hold on any GPU. */
+/** tokens/s of the loop with the prefill and the decoder in it, and counts that hold on any GPU. */
 export async function decodeRows(runtime: Runtime): Promise<object[]> {
   using model = await loadModel(runtime, 'emoji');
   const rows: object[] = [];
   for (const images of [1, 8]) {
     for (const budgetLines of [16, 8, 4, 3]) {
       const classes = Array.from({ length: images }, (_, i) => 10 * i);
-      const draw = () => generate(model, { prompt: { classes }, cache: { policy: 'linear', budgetLines } });
+      const draw = () => generate(model, { prompt: { classes }, cache: { policy: 'line-ar', budgetLines } });
       if (rows.length === 0) await draw(); // compiles
       const before = { ...runtime.counters };
       const start = performance.now();
       await draw();
       const elapsedMs = performance.now() - start;
       const per = (name: 'dispatches' | 'submits') => round((runtime.counters[name] - before[name]) / 256);
-      const memory = await plan('emoji', { batch: images, cache: { policy: 'linear', budgetLines } });
+      const memory = await plan('emoji', { batch: images, cache: { policy: 'line-ar', budgetLines } });
       rows.push({
         images,
         budgetLines,

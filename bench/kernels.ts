@@ -96,14 +96,16 @@ export async function storeRows(runtime: Runtime): Promise<Row[]> {
         lines,
         lineLength: lines,
         condition: 1,
-        starts: zeros,
-        shifts: zeros,
+        leftPadding: zeros,
+        positionOffsets: zeros,
         dtype: 'f16' as const,
       };
-      using store = await KvStore.open(runtime, shape, planCache({ policy: 'linear', budgetLines }, lines));
+      using store = await KvStore.open(runtime, shape, planCache({ policy: 'line-ar', budgetLines }, lines));
       using angles = runtime.tensor([1 + lines * lines, headDim / 2, 2], 'f32', 'angles');
       using qkv = runtime.tensor([count, 3 * heads * headDim], 'f32', 'qkv');
-      using step = await runtime.record('attend', () => store.line.attend(0, qkv, { angles, pairing: 'adjacent' }));
+      using step = await runtime.record('attend', () =>
+        store.decode.attend(0, qkv, { angles, pairing: 'interleaved' }),
+      );
       let ends: ReturnType<typeof store.place> = [];
       for (let token = 0; token < lines * lines - 1; token++) {
         const after = store.place(token);

@@ -1,5 +1,5 @@
 /**
- * The corridor: condition → prefix → tokens, line by line → pixels. Read this file first.
+ * The corridor: condition → prefill → tokens, line by line → pixels. Read this file first.
  *
  * A step is recorded once and replayed for every token; the CPU only says where the token goes (`store.place`). A line
  * ends when its last token has been fed, which is in the step that draws the first token of the next line. The very last
@@ -51,22 +51,22 @@ export async function generate<Prompt>(
   options.signal?.throwIfAborted();
 
   using condition = model.condition(options.prompt, sampling.guidanceScale > 1);
-  const { rows, images, tokens } = condition;
+  const { rows, images, promptLength } = condition;
   using draw = new Sampler(runtime, images, { ...grid, ...model.imageTokens }, sampling);
   using store = await KvStore.open(
     runtime,
-    { ...model.geometry, ...grid, ...condition, condition: tokens, dtype: model.kvDtype },
+    { ...model.geometry, ...grid, ...condition, condition: promptLength, dtype: model.kvDtype },
     plan,
   );
-  using prefix = await runtime.record('prefix', () =>
-    draw.next(model.logits(condition.embeddings(), store.prefix, tokens)),
+  using prefill = await runtime.record('prefill', () =>
+    draw.next(model.logits(condition.embeddings(), store.prefill, promptLength)),
   );
   using step = await runtime.record('step', () =>
-    draw.next(model.logits(model.embed(draw.token, rows), store.line, 1)),
+    draw.next(model.logits(model.embed(draw.token, rows), store.decode, 1)),
   );
 
   const soFar = async (length: number) => (await draw.read()).map((image) => image.slice(0, length));
-  prefix.run();
+  prefill.run();
   for (let i = 0; i < count - 1; i++) {
     runtime.run(step, ...store.place(i));
     if ((i + 2) % lineLength !== 0) continue;

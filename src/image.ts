@@ -40,7 +40,7 @@ export async function toPixels<Prompt>(
  *
  * Sources: LlamaGen's save_image with value range (-1, 1) rounds; Janus and Lumina-mGPT convert to uint8, which truncates.
  */
-export function toBytes(values: Float32Array, rounding: 'nearest' | 'down' = 'nearest'): Uint8Array<ArrayBuffer> {
+export function toBytes(values: Float32Array, rounding: 'nearest' | 'truncate' = 'nearest'): Uint8Array<ArrayBuffer> {
   const add = rounding === 'nearest' ? 0.5 : 0;
   return Uint8Array.from(values, (x) => Math.floor((Math.min(1, Math.max(-1, x)) + 1) * 127.5 + add));
 }

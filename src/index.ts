@@ -25,6 +25,7 @@ export type { SamplingOptions } from './sampler.ts';
 export { type Checkpoint, openCheckpoint, type StoredTensor } from './tensor/checkpoint/checkpoint.ts';
 export { type FilesOptions, type OpenedFiles, openFiles } from './tensor/checkpoint/open-files.ts';
 export type { LoadProgress } from './tensor/checkpoint/weights.ts';
+export type { Counters } from './tensor/counters.ts';
 export type { AdapterChoice, Driver, ListedAdapter } from './tensor/device/adapter.ts';
 export { listAdapters } from './tensor/device/list-adapters.ts';
 export {
@@ -37,7 +38,7 @@ export {
   ShapeError,
   StorageError,
 } from './tensor/errors.ts';
-export { type Counters, Runtime, type RuntimeOptions } from './tensor/runtime.ts';
+export { Runtime, type RuntimeOptions } from './tensor/runtime.ts';
 export { type ByteSource, blobSource, bytesSource } from './tensor/source/bytes.ts';
 export type { DownloadProgress } from './tensor/source/file-cache.ts';
 export { type FileSet, pickedSet, urlSet } from './tensor/source/file-set.ts';

@@ -1,4 +1,4 @@
-/** How far a model's logits are from another's when both are fed the same tokens: what quantised weights do to a model. */
+/** How far a model's logits are from another's when both are fed the same tokens: what quantized weights do to a model. */
 
 import { KvStore } from './cache/kv-store.ts';
 import { planCache } from './cache/policy.ts';
@@ -38,20 +38,22 @@ export async function traceLogits<Prompt>(
   if (!Number.isSafeInteger(lines) || lines < 1 || lines > grid.lines)
     throw new OptionError(`lines: expected a whole number from 1 to ${grid.lines}, got ${lines}`);
   using condition = model.condition(prompt, false);
-  const { rows, images, tokens: length } = condition;
-  const shape = { ...model.geometry, ...grid, ...condition, lines, condition: length, dtype: model.kvDtype };
+  const { rows, images, promptLength } = condition;
+  const shape = { ...model.geometry, ...grid, ...condition, lines, condition: promptLength, dtype: model.kvDtype };
   using store = await KvStore.open(runtime, shape, planCache({}, lines));
   using token = runtime.tensor([images], 'u32', 'token');
-  using prefix = await runtime.record('prefix', () => model.logits(condition.embeddings(), store.prefix, length));
-  using step = await runtime.record('step', () => model.logits(model.embed(token, rows), store.line, 1));
+  using prefill = await runtime.record('prefill', () =>
+    model.logits(condition.embeddings(), store.prefill, promptLength),
+  );
+  using step = await runtime.record('step', () => model.logits(model.embed(token, rows), store.decode, 1));
 
   const steps = lines * grid.lineLength;
   const tokens: Uint32Array<ArrayBuffer>[] = [];
   const logits: Float32Array[] = [];
-  prefix.run();
+  prefill.run();
   for (let i = 0; i < steps; i++) {
     const isForced = grid.lineEnd !== undefined && (i + 1) % grid.lineLength === 0;
-    const read = (await (i === 0 ? prefix : step).result.read()) as Float32Array;
+    const read = (await (i === 0 ? prefill : step).result.read()) as Float32Array;
     if (!isForced) logits.push(read);
     signal?.throwIfAborted();
     onStep?.(i + 1, steps);
@@ -75,7 +77,7 @@ function largest(values: Float32Array): number {
   return at;
 }
 
-export interface Drift {
+export interface LogitDivergence {
   /** Mean and largest |a − b| of a logit. */
   readonly mean: number;
   readonly largest: number;
@@ -88,11 +90,11 @@ export interface Drift {
 }
 
 /** Throws ShapeError for traces of different length or width. */
-export function logitDrift(a: LogitTrace, b: LogitTrace): Drift {
+export function logitDivergence(a: LogitTrace, b: LogitTrace): LogitDivergence {
   const size = ({ logits, images }: LogitTrace) =>
     `${logits.length} steps of ${images} rows, ${logits[0]?.length} logits`;
-  if (size(a) !== size(b)) throw new ShapeError(`logitDrift: expected ${size(a)}, got ${size(b)}`);
-  let [drift, squares, spread, most, same, values] = [0, 0, 0, 0, 0, 0];
+  if (size(a) !== size(b)) throw new ShapeError(`logitDivergence: expected ${size(a)}, got ${size(b)}`);
+  let [divergence, squares, spread, most, same, values] = [0, 0, 0, 0, 0, 0];
   for (const [step, all] of a.logits.entries()) {
     const others = rowsOf(b.logits[step]!, b.images);
     for (const [image, row] of rowsOf(all, a.images).entries()) {
@@ -100,7 +102,7 @@ export function logitDrift(a: LogitTrace, b: LogitTrace): Drift {
       const mean = row.reduce((sum, v) => sum + v, 0) / row.length;
       for (const [i, v] of row.entries()) {
         const off = Math.abs(v - other[i]!);
-        drift += off;
+        divergence += off;
         squares += off * off;
         spread += (v - mean) ** 2;
         most = Math.max(most, off);
@@ -111,7 +113,7 @@ export function logitDrift(a: LogitTrace, b: LogitTrace): Drift {
   }
   const tokens = a.logits.length * a.images;
   return {
-    mean: drift / values,
+    mean: divergence / values,
     largest: most,
     relative: spread === 0 ? 0 : Math.sqrt(squares / spread),
     sameChoice: same / tokens,

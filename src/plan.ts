@@ -51,7 +51,7 @@ export async function plan(model: string, options: PlanOptions = {}): Promise<Me
     throw new OptionError(`promptTokens: expected a whole number from 1, got ${promptTokens}`);
   expectDtype(dtype);
   const preset = modelPreset(model, options);
-  const { geometry, grid, width, hidden, vocabulary, vq } = preset;
+  const { geometry, grid, width, intermediateSize, vocabulary, vq } = preset;
   const { lines, lineLength } = grid;
   const rows = guided ? 2 * batch : batch;
   const cachePlan = planCache(cache, lines);
@@ -62,14 +62,14 @@ export async function plan(model: string, options: PlanOptions = {}): Promise<Me
   const slotBytes = geometry.layers * rows * geometry.kvHeads * slots * (cachePlan.scored ? 8 : 4);
   const sizes = await Promise.all(
     (Object.keys(preset.parts) as Part[]).map(async (part) => {
-      const counted = new SizeLoader(dtype, preset.keptInFloat(part));
+      const counted = new SizeLoader(dtype, preset.unquantized(part));
       await preset.take(part, counted);
       return counted;
     }),
   );
   const weightBytes = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
   const stepBytes =
-    4 * rows * condition * ((geometry.heads + 2 * geometry.kvHeads) * geometry.headDim + 2 * width + hidden) +
+    4 * rows * condition * ((geometry.heads + 2 * geometry.kvHeads) * geometry.headDim + 2 * width + intermediateSize) +
     4 * rows * vocabulary;
   const columns = grid.lineEnd === undefined ? lineLength : lineLength - 1;
   const pixels = lines * columns * 4 ** (vq.multipliers.length - 1);

@@ -137,7 +137,7 @@ describe('the command line', () => {
     assert.equal(JSON.parse(json).format, 'safetensors');
   });
 
-  it('tells what quantising the embedded checkpoint would cost, in weights and in logits', async () => {
+  it('tells what quantizing the embedded checkpoint would cost, in weights and in logits', async () => {
     const { code, out } = await rasterline(['inspect', '--quantize', 'int4', '--lines', '1']);
     assert.equal(code, 0);
     const relative = [...out.matchAll(/^layers\.\d+\.\S+ .* int4 .* ([\d.]+) %/gm)].map((match) => Number(match[1]));
@@ -145,7 +145,7 @@ describe('the command line', () => {
     // a uniform error of a step of 1 / 7 of the largest of 32: between a normal and a flat spread of weights
     assert.ok(relative.every((error) => error > 4 && error < 15));
     assert.match(out, /30 matrices: mean [\d.]+ %/);
-    assert.match(out, /logits of emoji in int4 against f16, 16 tokens of 1 lines: drift 0\.\d+ on average/);
+    assert.match(out, /logits of emoji in int4 against f16, 16 tokens of 1 lines: divergence 0\.\d+ on average/);
     const wrong = await rasterline(['inspect', '--quantize', 'int3']);
     assert.equal(wrong.code, 2);
     assert.match(wrong.err, /quantize: expected int8 or int4, got int3/);
@@ -159,7 +159,7 @@ describe('the command line', () => {
     );
   });
 
-  it('tells what quantising a checkpoint of no preset would cost, without a GPU', async () => {
+  it('tells what quantizing a checkpoint of no preset would cost, without a GPU', async () => {
     const { code, out } = await rasterline([
       'inspect',
       '--quantize',
@@ -168,7 +168,7 @@ describe('the command line', () => {
       'test/golden/llamagen-c2i/model.safetensors',
     ]);
     assert.equal(code, 0);
-    const { errors, total, model, drift } = JSON.parse(out);
+    const { errors, total, model, divergence } = JSON.parse(out);
     assert.equal(errors.length, 3 * 5);
     assert.equal(errors[1].name, 'layers.0.attention.wqkv.weight');
     // a uniform error of a step of 1 / 127 of the largest of 32
@@ -179,7 +179,7 @@ describe('the command line', () => {
       total.bytes,
       sum(({ bytes }) => bytes),
     );
-    assert.deepEqual([model, drift], [undefined, undefined]);
+    assert.deepEqual([model, divergence], [undefined, undefined]);
   });
 
   it('plans keys and values in proportion to the budget', async () => {

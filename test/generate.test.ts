@@ -4,8 +4,9 @@ import { type GenerateOptions, generate } from '../src/generate.ts';
 import type { GeneratedImage } from '../src/image.ts';
 import type { LlamaGenPrompt } from '../src/models/llamagen/condition.ts';
 import type { LlamaGen } from '../src/models/llamagen/index.ts';
+import type { Counters } from '../src/tensor/counters.ts';
 import { DeviceError, DisposedError, OptionError } from '../src/tensor/errors.ts';
-import { type Counters, Runtime } from '../src/tensor/runtime.ts';
+import { Runtime } from '../src/tensor/runtime.ts';
 import { openGolden } from './support/golden.ts';
 import { testRuntime } from './support/runtime.ts';
 import { tinyModel } from './support/tiny-model.ts';
@@ -46,7 +47,7 @@ describe('generate', () => {
 
   it('makes nothing and reads nothing in the loop, with one pass and at most one submit a token', async () => {
     const seen: (Counters & { readonly live: number })[] = [];
-    const cache: CacheOptions = { policy: 'linear', budgetLines: 4 };
+    const cache: CacheOptions = { policy: 'line-ar', budgetLines: 4 };
     await draw({ cache, onLine: () => void seen.push({ ...runtime.counters, live: runtime.liveBytes }) });
     const [first, last] = [seen[0]!, seen.at(-1)!];
     const steps = 7 * 8;
@@ -72,7 +73,7 @@ describe('generate', () => {
 
   it('draws the very same tokens when the budget holds every line', async () => {
     const full = tokens(await draw({ seed: 2 }));
-    assert.deepEqual(tokens(await draw({ seed: 2, cache: { policy: 'linear', budgetLines: 8 } })), full);
+    assert.deepEqual(tokens(await draw({ seed: 2, cache: { policy: 'line-ar', budgetLines: 8 } })), full);
     assert.deepEqual(tokens(await draw({ seed: 2, cache: { policy: 'streaming', budgetLines: 9 } })), full);
     assert.notDeepEqual(tokens(await draw({ seed: 2, cache: { budgetLines: 3 } })), full);
     assert.notDeepEqual(tokens(await draw({ seed: 2, cache: { policy: 'streaming', budgetLines: 3 } })), full);
@@ -127,8 +128,8 @@ describe('generate', () => {
       [{ classes: [10] }, /classes\[0\]: expected a whole number from 0 to 9, got 10/],
       [{ classes: [] }, /prompt: expected/],
       [{ temperature: -1 }, /temperature: expected/],
-      [{ cache: { policy: 'linear', budgetLines: 2 } }, /cache\.budgetLines: expected at least 3/],
-      [{ cache: { policy: 'none' as never } }, /cache\.policy: expected one of full, streaming, linear, got none/],
+      [{ cache: { policy: 'line-ar', budgetLines: 2 } }, /cache\.budgetLines: expected at least 3/],
+      [{ cache: { policy: 'none' as never } }, /cache\.policy: expected one of full, streaming, line-ar, got none/],
     ];
     const before = runtime.counters.buffers;
     for (const [options, text] of wrong) {
@@ -166,8 +167,8 @@ describe('generate', () => {
       ...model.geometry,
       ...model.grid(),
       condition: 0,
-      starts: [0, 0],
-      shifts: [0, 0],
+      leftPadding: [0, 0],
+      positionOffsets: [0, 0],
       dtype: 'f16' as const,
     };
     using all = await KvStore.open(runtime, shape, planCache({}, 8));

@@ -16,12 +16,19 @@ describe('the listing of a step', () => {
     using condition = model.condition({ classes: [3] }, true);
     const sampling = resolveSampling({ guidanceScale: 2 }, model.defaults);
     using draw = new Sampler(runtime, condition.images, { ...model.grid(), ...model.imageTokens }, sampling);
-    const { starts, shifts, tokens, rows } = condition;
-    const shape = { ...model.geometry, ...model.grid(), starts, shifts, condition: tokens, dtype: model.kvDtype };
+    const { leftPadding, positionOffsets, promptLength, rows } = condition;
+    const shape = {
+      ...model.geometry,
+      ...model.grid(),
+      leftPadding,
+      positionOffsets,
+      condition: promptLength,
+      dtype: model.kvDtype,
+    };
     using store = await KvStore.open(runtime, shape, planCache({ budgetLines: 4 }, 8));
 
     using step = await runtime.record('step', () =>
-      draw.next(model.logits(model.embed(draw.token, rows), store.line, 1)),
+      draw.next(model.logits(model.embed(draw.token, rows), store.decode, 1)),
     );
 
     const listing = `${step.listing().join('\n')}\n`;

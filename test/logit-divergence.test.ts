@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import type { MatrixDtype } from '../src/kernels/linear/weight.ts';
-import { type LogitTrace, logitDrift, traceLogits } from '../src/logit-divergence.ts';
-import { Lumina } from '../src/models/chameleon/index.ts';
+import { type LogitTrace, logitDivergence, traceLogits } from '../src/logit-divergence.ts';
+import { Chameleon } from '../src/models/chameleon/index.ts';
 import { OptionError, ShapeError } from '../src/tensor/errors.ts';
+import { luminaConfig, splitCheckpoint } from './support/chameleon.ts';
 import { openGolden } from './support/golden.ts';
-import { luminaConfig, splitCheckpoint } from './support/lumina.ts';
 import { testRuntime } from './support/runtime.ts';
 import { tinyModel } from './support/tiny-model.ts';
 import { goldenConfig, greedy, loadBare, trace } from './support/trace.ts';
 
 const prompt = { classes: [3, 7] };
 
-describe('drift', () => {
+describe('logit divergence', () => {
   it('is of the logits that a run of all lines would have, fed the likeliest tokens', async () => {
     const runtime = await testRuntime();
     const golden = await openGolden('llamagen-c2i');
@@ -45,7 +45,7 @@ describe('drift', () => {
       await traced('f16', float.tokens),
       await traced('int8', float.tokens),
       await traced('int4', float.tokens),
-    ].map((other) => logitDrift(float, other));
+    ].map((other) => logitDivergence(float, other));
 
     assert.equal(runtime.liveBytes, before);
     assert.deepEqual(again, { mean: 0, largest: 0, relative: 0, sameChoice: 1, tokens: 32 });
@@ -58,7 +58,7 @@ describe('drift', () => {
     const golden = await openGolden('chameleon');
     const { transformer, vqgan } = splitCheckpoint(golden.model);
     const config = luminaConfig();
-    using model = await Lumina.load(runtime, transformer, vqgan, { name: 'tiny', config, dtype: 'f32' });
+    using model = await Chameleon.load(runtime, transformer, vqgan, { name: 'tiny', config, dtype: 'f32' });
     const { lines, lineLength, lineEnd } = model.grid({ promptTokens: [[5, 6, 7]] });
 
     const traced = await traceLogits(model, { prompt: { promptTokens: [[5, 6, 7]] }, lines });
@@ -80,14 +80,14 @@ describe('drift', () => {
     });
     const a = of([1, 2, 3, 1], [0, 4, 2, 0]);
     const b = of([1, 2.5, 3, 5], [0, 4, 2, 0]);
-    assert.deepEqual(logitDrift(a, b), {
+    assert.deepEqual(logitDivergence(a, b), {
       mean: 4.5 / 8,
       largest: 4,
       relative: Math.sqrt((0.25 + 16) / (2 * 0.25 + 2 * 1 + 2 * 4 + 2 * 1)),
       sameChoice: 3 / 4,
       tokens: 4,
     });
-    assert.throws(() => logitDrift(a, of([1, 2, 3, 1])), ShapeError);
+    assert.throws(() => logitDivergence(a, of([1, 2, 3, 1])), ShapeError);
   });
 
   it('refuses lines that the image does not have', async () => {

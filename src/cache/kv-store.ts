@@ -7,8 +7,8 @@
 
 import {
   type AttentionShape,
-  pagedAttention,
-  putPrefix,
+  appendPrefill,
+  decodeAttention,
   type Rotation,
   type SlotBank,
   STEP_WORDS,
@@ -32,8 +32,8 @@ export interface StoreShape {
   /** Condition tokens of a row. */
   readonly condition: number;
   /** First live condition token, and the one whose position is 0, of each row. */
-  readonly starts: readonly number[];
-  readonly shifts: readonly number[];
+  readonly leftPadding: readonly number[];
+  readonly positionOffsets: readonly number[];
   readonly dtype: Dtype;
 }
 
@@ -60,18 +60,18 @@ export class KvStore {
   readonly slots: number;
   /** Bytes of keys and values. */
   readonly bytes: number;
-  /** Memory of a prefix (all condition tokens at once, causal), and of a line (one token a row, scored). */
-  readonly prefix = {
-    attend: (layer: number, qkv: Tensor, rotation: Rotation) => this.#attend('prefix', layer, qkv, rotation),
+  /** Memory of a prefill (all condition tokens at once, causal), and of a line (one token a row, scored). */
+  readonly prefill = {
+    attend: (layer: number, qkv: Tensor, rotation: Rotation) => this.#attend('prefill', layer, qkv, rotation),
   };
-  readonly line = {
-    attend: (layer: number, qkv: Tensor, rotation: Rotation) => this.#attend('line', layer, qkv, rotation),
+  readonly decode = {
+    attend: (layer: number, qkv: Tensor, rotation: Rotation) => this.#attend('decode', layer, qkv, rotation),
   };
 
   readonly #table: PageTable;
   readonly #banks: (readonly SlotBank[])[] = [];
   readonly #step: Tensor;
-  readonly #rowStarts: Tensor;
+  readonly #rowOffsets: Tensor;
   readonly #attention: AttentionShape;
   readonly #words = new Uint32Array(STEP_WORDS);
   #evicting: Program | undefined;
@@ -82,18 +82,18 @@ export class KvStore {
     readonly shape: StoreShape,
     readonly plan: CachePlan,
   ) {
-    const { condition, lineLength, starts, shifts } = shape;
-    const rows = starts.length;
+    const { condition, lineLength, leftPadding, positionOffsets } = shape;
+    const rows = leftPadding.length;
     this.slots = storeSlots(plan, lineLength, condition);
     this.bytes = storeBytes({ ...shape, rows }, this.slots);
     this.#table = new PageTable(plan, { lines: shape.lines, lineLength, conditionTokens: condition });
     this.#attention = { ...shape, rows, slots: this.slots };
     this.#step = runtime.tensor([STEP_WORDS], 'u32', 'step');
-    this.#rowStarts = runtime.tensor(
+    this.#rowOffsets = runtime.tensor(
       [rows, 2],
       'u32',
-      'row starts',
-      Uint32Array.from(starts.flatMap((start, r) => [start, shifts[r]!])),
+      'row offsets',
+      Uint32Array.from(leftPadding.flatMap((start, r) => [start, positionOffsets[r]!])),
     );
   }
 
@@ -167,7 +167,7 @@ export class KvStore {
       for (const tensor of [keys, values, positions, scores]) tensor?.dispose();
     }
     this.#step.dispose();
-    this.#rowStarts.dispose();
+    this.#rowOffsets.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -177,7 +177,7 @@ export class KvStore {
   /** One bank a layer, or several of whole rows where a binding cannot hold them all. */
   #allocate(layer: number): SlotBank[] {
     const { kvHeads, headDim, dtype } = this.shape;
-    const rows = this.shape.starts.length;
+    const rows = this.shape.leftPadding.length;
     const rowBytes = storeBytes({ layers: 1, rows: 1, kvHeads, headDim, dtype }, this.slots) / 2;
     const most = Math.floor(this.runtime.maxBindingBytes / rowBytes);
     if (most === 0) {
@@ -203,10 +203,10 @@ export class KvStore {
     return banks;
   }
 
-  #attend(phase: 'prefix' | 'line', layer: number, qkv: Tensor, rotation: Rotation): Tensor {
+  #attend(phase: 'prefill' | 'decode', layer: number, qkv: Tensor, rotation: Rotation): Tensor {
     const { condition, heads, kvHeads, headDim } = this.shape;
-    const tokens = phase === 'line' ? 1 : condition;
-    const rows = this.shape.starts.length * tokens;
+    const tokens = phase === 'decode' ? 1 : condition;
+    const rows = this.shape.leftPadding.length * tokens;
     qkv.expect(`layer ${layer}: qkv`, [rows, (heads + 2 * kvHeads) * headDim]);
     const banks = this.#banks[layer];
     assert(banks, `layer ${layer} of ${this.#banks.length}`);
@@ -215,7 +215,7 @@ export class KvStore {
       const inputs = {
         qkv,
         rotation,
-        rowStarts: this.#rowStarts,
+        rowOffsets: this.#rowOffsets,
         bank,
         step: this.#step,
         y,
@@ -223,8 +223,8 @@ export class KvStore {
         tokens,
         phase,
       };
-      if (phase === 'prefix') putPrefix(inputs);
-      pagedAttention(inputs);
+      if (phase === 'prefill') appendPrefill(inputs);
+      decodeAttention(inputs);
     }
     return y;
   }

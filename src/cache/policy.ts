@@ -6,7 +6,7 @@ import { type EvictionPolicy, POLICIES, type PolicyName } from './policies/index
 export type { PolicyName };
 
 export interface CacheOptions {
-  /** Default: `linear` when `budgetLines` is given, else `full`. */
+  /** Default: `line-ar` when `budgetLines` is given, else `full`. */
   readonly policy?: PolicyName;
   /** Most lines of the image held at any step, the one being drawn included. Default: all. */
   readonly budgetLines?: number;
@@ -39,7 +39,8 @@ export interface CachePlan {
  * `anchorLines + recentLines + 1`.
  */
 export function planCache(options: CacheOptions, lines: number): CachePlan {
-  const name = options.policy ?? (options.budgetLines === undefined ? 'full' : 'linear');
+  const name = options.policy ?? (options.budgetLines === undefined ? 'full' : 'line-ar');
+  if ((name as string) === 'linear') throw new OptionError("cache.policy: expected line-ar, got its old name 'linear'");
   const policy: EvictionPolicy | undefined = Object.hasOwn(POLICIES, name) ? POLICIES[name] : undefined;
   if (!policy)
     throw new OptionError(`cache.policy: expected one of ${Object.keys(POLICIES).join(', ')}, got ${String(name)}`);
@@ -53,7 +54,7 @@ export function planCache(options: CacheOptions, lines: number): CachePlan {
   const keepsAll = policy.keepsAll || budget >= lines;
   if (policy.keepsAll && budget < lines) {
     throw new OptionError(
-      `cache.budgetLines: expected none, or at least ${lines} with policy ${name}, got ${budget}; use policy linear`,
+      `cache.budgetLines: expected none, or at least ${lines} with policy ${name}, got ${budget}; use policy line-ar`,
     );
   }
   const least = anchorLines + recentLines + 1;

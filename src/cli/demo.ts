@@ -39,7 +39,7 @@ async function demo({ driver, out, seed }: DemoFlags): Promise<void> {
           prompt: { classes },
           seed,
           signal,
-          cache: { policy: 'linear', budgetLines },
+          cache: { policy: 'line-ar', budgetLines },
         }),
       );
     }

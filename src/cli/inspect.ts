@@ -5,16 +5,16 @@ import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
 import { openFiles } from '../tensor/checkpoint/open-files.ts';
 import { count, describeShape } from '../tensor/shape.ts';
 import { hubEnvironment, megabytes, number, table } from './options.ts';
-import { expectQuantised, type QuantizeFlags, quantize } from './quantize.ts';
+import { expectQuantized, type QuantizeFlags, quantize } from './quantize.ts';
 
 type InspectFlags = Omit<QuantizeFlags, 'quantize'> & { readonly quantize?: string };
 
 export function inspectCommand(): Command {
   return new Command('inspect')
-    .description('what is in a checkpoint: its tensors, the presets that it fits, and what quantising it would cost')
+    .description('what is in a checkpoint: its tensors, the presets that it fits, and what quantizing it would cost')
     .argument('[file]', 'path, folder, URL or hf:owner/name of a checkpoint (default: the embedded emoji model)')
-    .option('--quantize <dtype>', 'error of every matrix as int8 or int4, and the drift of the logits')
-    .option('--no-drift', 'the errors of the matrices alone, for which no GPU is needed')
+    .option('--quantize <dtype>', 'error of every matrix as int8 or int4, and the divergence of the logits')
+    .option('--no-divergence', 'the errors of the matrices alone, for which no GPU is needed')
     .option('--model <name>', 'preset, of those that the checkpoint fits (default: the first)')
     .option('--vq <file>', 'checkpoint of the VQ tokenizer, without which no logits are drawn')
     .option('--text-encoder <file>', 'checkpoint of the T5 encoder, for the logits of LlamaGen from text')
@@ -31,7 +31,7 @@ Examples:
   $ rasterline inspect --quantize int4 --model llamagen-xl-384 --vq vq_ds16_c2i.pt c2i_XL_384.pt`,
     )
     .action(async (file: string | undefined, { quantize: dtype, ...flags }: InspectFlags) => {
-      expectQuantised(dtype);
+      expectQuantized(dtype);
       const source = file ?? (await packagedSource('checkpoints/emoji/gpt.safetensors'));
       const { checkpoint } = await openFiles(source, hubEnvironment());
       try {

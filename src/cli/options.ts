@@ -22,7 +22,7 @@ export function addCacheOptions(command: Command): Command {
   return command
     .option(
       '--policy <name>',
-      'what is remembered: full, linear (LineAR) or streaming (default: linear with --budget, else full)',
+      'what is remembered: full, line-ar (LineAR) or streaming (default: line-ar with --budget, else full)',
     )
     .option('--budget <lines>', 'most lines of the image remembered, the one being drawn included', number)
     .option('--anchors <lines>', 'first lines never forgotten (default: 1)', number)

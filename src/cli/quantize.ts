@@ -1,11 +1,11 @@
 /** `inspect --quantize`: what whole numbers cost a checkpoint, matrix by matrix, and what they do to the logits. */
 
-import type { QuantisedDtype } from '../kernels/linear/quantize.ts';
-import { type Drift, logitDrift, traceLogits } from '../logit-divergence.ts';
+import type { QuantizedDtype } from '../kernels/linear/quantize.ts';
+import { type LogitDivergence, logitDivergence, traceLogits } from '../logit-divergence.ts';
 import { type MatrixError, relativeError } from '../models/error-loader.ts';
 import type { Fit } from '../models/fitting.ts';
 import type { Part, Prompt, WeightDtype } from '../models/preset.ts';
-import { quantisationErrors } from '../models/quantization-errors.ts';
+import { quantizationErrors } from '../models/quantization-errors.ts';
 import { type LoadModelOptions, loadModel, modelPreset } from '../models/registry.ts';
 import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
@@ -17,18 +17,18 @@ import { megabytes, table } from './options.ts';
 import { progressBar } from './progress.ts';
 
 export interface QuantizeFlags {
-  readonly quantize: QuantisedDtype;
+  readonly quantize: QuantizedDtype;
   readonly model?: string;
   readonly vq?: string;
   readonly textEncoder?: string;
   readonly lines: number;
-  readonly drift: boolean;
+  readonly divergence: boolean;
   readonly driver: Driver;
   readonly json?: boolean;
 }
 
 /** Throws OptionError for anything but a dtype of whole numbers. */
-export function expectQuantised(dtype: string | undefined): asserts dtype is QuantisedDtype | undefined {
+export function expectQuantized(dtype: string | undefined): asserts dtype is QuantizedDtype | undefined {
   if (dtype !== undefined && dtype !== 'int8' && dtype !== 'int4')
     throw new OptionError(`quantize: expected int8 or int4, got ${dtype}`);
 }
@@ -48,20 +48,26 @@ export async function quantize(
   try {
     const matrices = await measured(checkpoint, dtype, fit, signal);
     if (!json) console.log(errorTable(matrices, dtype));
-    const missing = isModel && flags.drift ? missingParts(fit, flags) : [];
-    const drift =
-      isModel && flags.drift && missing.length === 0 ? await drifted(fit, file, dtype, flags, signal) : undefined;
+    const missing = isModel && flags.divergence ? missingParts(fit, flags) : [];
+    const divergence =
+      isModel && flags.divergence && missing.length === 0
+        ? await divergenceOf(fit, file, dtype, flags, signal)
+        : undefined;
     if (json) {
       const errors = matrices.map((one) => ({ name: one.name, shape: one.shape, dtype: one.dtype, ...figures(one) }));
-      const quantised = matrices.filter((one) => one.dtype === dtype);
-      const total = { relative: relativeError(quantised), bytes: sumBytes(quantised) };
+      const quantized = matrices.filter((one) => one.dtype === dtype);
+      const total = { relative: relativeError(quantized), bytes: sumBytes(quantized) };
       return void console.log(
-        JSON.stringify({ file: checkpoint.name, dtype, model: fit?.preset.name, errors, total, drift }, undefined, 2),
+        JSON.stringify(
+          { file: checkpoint.name, dtype, model: fit?.preset.name, errors, total, divergence },
+          undefined,
+          2,
+        ),
       );
     }
     if (!fit) console.log('fits no preset: matrices are told from tables and heads by their names');
-    if (missing.length > 0) console.log(`the drift of the logits needs ${missing.join(' and ')}`);
-    if (drift && fit) console.log(driftLine(drift, fit.preset.name, dtype, lines));
+    if (missing.length > 0) console.log(`the divergence of the logits needs ${missing.join(' and ')}`);
+    if (divergence && fit) console.log(divergenceLine(divergence, fit.preset.name, dtype, lines));
   } finally {
     release();
   }
@@ -83,15 +89,15 @@ function expectLines(lines: number, most: number): void {
 
 async function measured(
   checkpoint: Checkpoint,
-  dtype: QuantisedDtype,
+  dtype: QuantizedDtype,
   fit: Fit | undefined,
   signal: AbortSignal,
 ): Promise<readonly MatrixError[]> {
-  const bar = progressBar('quantising');
+  const bar = progressBar('quantizing');
   const onProgress = ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }) =>
     bar.update(loadedBytes, totalBytes);
   try {
-    return await quantisationErrors(checkpoint, dtype, { ...(fit && { fit }), onProgress, signal });
+    return await quantizationErrors(checkpoint, dtype, { ...(fit && { fit }), onProgress, signal });
   } finally {
     bar.stop();
   }
@@ -106,22 +112,22 @@ function sumBytes(matrices: readonly MatrixError[]): number {
   return matrices.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-function errorTable(matrices: readonly MatrixError[], dtype: QuantisedDtype): string {
+function errorTable(matrices: readonly MatrixError[], dtype: QuantizedDtype): string {
   const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
   const rows = matrices.map((matrix) => {
     const { relative, largest, bytes } = figures(matrix);
     const errors = relative === undefined ? ['-', '-'] : [percent(relative), largest!.toExponential(2)];
     return [matrix.name, describeShape(matrix.shape), matrix.dtype, megabytes(bytes), ...errors];
   });
-  const quantised = matrices.filter((matrix) => matrix.dtype === dtype);
-  if (quantised.length === 0) return 'nothing to quantise: all matrices stay in float';
-  const errors = quantised.map((matrix) => relativeError([matrix]));
+  const quantized = matrices.filter((matrix) => matrix.dtype === dtype);
+  if (quantized.length === 0) return 'nothing to quantize: all matrices stay in float';
+  const errors = quantized.map((matrix) => relativeError([matrix]));
   const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length;
   const head = ['matrix', 'shape', 'stored', 'bytes', 'relative error', 'largest'];
   return `${table([head, ...rows])}
 
-${quantised.length} matrices: mean ${percent(mean)}, worst ${percent(Math.max(...errors))}, all weights together ${percent(relativeError(quantised))}
-${megabytes(sumBytes(quantised))} in ${dtype}, scales included; the rest stays in float`;
+${quantized.length} matrices: mean ${percent(mean)}, worst ${percent(Math.max(...errors))}, all weights together ${percent(relativeError(quantized))}
+${megabytes(sumBytes(quantized))} in ${dtype}, scales included; the rest stays in float`;
 }
 
 /** Checkpoints that the logits cannot be had without, as options. */
@@ -136,13 +142,13 @@ function missingParts({ preset }: Fit, flags: QuantizeFlags): string[] {
 }
 
 /** The logits of f16 and of `dtype`, the models one after the other so that they need not fit beside each other. */
-async function drifted(
+async function divergenceOf(
   { preset }: Fit,
   file: string | undefined,
-  dtype: QuantisedDtype,
+  dtype: QuantizedDtype,
   { vq, textEncoder, lines, driver }: QuantizeFlags,
   signal: AbortSignal,
-): Promise<Drift> {
+): Promise<LogitDivergence> {
   using runtime = await Runtime.open({ driver });
   process.stderr.write(`${runtime.description}\n`);
   const sources: LoadModelOptions = {
@@ -162,11 +168,11 @@ async function drifted(
     return await traceLogits(loaded, options).finally(() => bar.stop());
   };
   const float = await trace('f16');
-  return logitDrift(float, await trace(dtype, float.tokens));
+  return logitDivergence(float, await trace(dtype, float.tokens));
 }
 
-function driftLine(drift: Drift, model: string, dtype: QuantisedDtype, lines: number): string {
-  const { tokens, mean, largest, relative, sameChoice } = drift;
+function divergenceLine(divergence: LogitDivergence, model: string, dtype: QuantizedDtype, lines: number): string {
+  const { tokens, mean, largest, relative, sameChoice } = divergence;
   const percent = (value: number, digits: number) => `${(100 * value).toFixed(digits)} %`;
-  return `logits of ${model} in ${dtype} against f16, ${tokens} tokens of ${lines} lines: drift ${mean.toFixed(3)} on average, ${largest.toFixed(2)} at most, ${percent(relative, 1)} of their deviation; the same token is the likeliest for ${percent(sameChoice, 0)}`;
+  return `logits of ${model} in ${dtype} against f16, ${tokens} tokens of ${lines} lines: divergence ${mean.toFixed(3)} on average, ${largest.toFixed(2)} at most, ${percent(relative, 1)} of their deviation; the same token is the likeliest for ${percent(sameChoice, 0)}`;
 }

@@ -8,7 +8,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 const THREADS = 64;
 
 /** Throws ShapeError unless all have the first one's width, and 4 divides it. */
-export function stackRows(parts: readonly [Tensor, ...Tensor[]], label: string): Tensor {
+export function concatRows(parts: readonly [Tensor, ...Tensor[]], label: string): Tensor {
   const [first] = parts;
   const [, width] = first.matrix(label);
   const heights = parts.map((part) => {
@@ -22,7 +22,7 @@ export function stackRows(parts: readonly [Tensor, ...Tensor[]], label: string):
   const y = first.runtime.result([total, width], 'f32', label);
   let above = 0;
   for (const [i, x] of parts.entries()) {
-    const constants = { QUADS: width / 4, FIRST: above };
+    const constants = { VEC4S: width / 4, FIRST: above };
     x.runtime.dispatch(kernel, { x, y }, constants, [Math.ceil(width / 4 / THREADS), heights[i]!]);
     above += heights[i]!;
   }
@@ -30,11 +30,11 @@ export function stackRows(parts: readonly [Tensor, ...Tensor[]], label: string):
 }
 
 const kernel = defineKernel(
-  'stackRows',
+  'concatRows',
   { x: 'read vec4f', y: 'write vec4f' },
   `
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(global_invocation_id) at: vec3u) {
-  if (at.x < QUADS) { y[(FIRST + at.y) * QUADS + at.x] = x[at.y * QUADS + at.x]; }
+  if (at.x < VEC4S) { y[(FIRST + at.y) * VEC4S + at.x] = x[at.y * VEC4S + at.x]; }
 }`,
 );

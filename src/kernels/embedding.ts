@@ -61,7 +61,7 @@ export function embedding(ids: Tensor, table: EmbeddingTable, rows: number = ids
     throw new ShapeError(`${table.label}: expected rows that ${ids.count} ids divide, got ${rows}`);
   const y = ids.runtime.result([rows, table.width], 'f32', table.label);
   for (const part of table.parts) {
-    const constants = { IDS: ids.count, QUADS: table.width / 4, FIRST: part.first, COUNT: part.count };
+    const constants = { IDS: ids.count, VEC4S: table.width / 4, FIRST: part.first, COUNT: part.count };
     ids.runtime.dispatch(kernel, { ids, w: part.tensor, y }, constants, [Math.ceil(table.width / 4 / 64), rows]);
   }
   return y;
@@ -69,13 +69,13 @@ export function embedding(ids: Tensor, table: EmbeddingTable, rows: number = ids
 
 const kernel = defineKernel(
   'embedding',
-  { ids: 'read u32', w: 'read quad', y: 'write vec4f' },
+  { ids: 'read u32', w: 'read vec4', y: 'write vec4f' },
   `
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) at: vec3u) {
   let id = ids[at.y % IDS];
-  if (at.x >= QUADS || id < FIRST || id >= FIRST + COUNT) { return; }
-  y[at.y * QUADS + at.x] = w_at((id - FIRST) * QUADS + at.x);
+  if (at.x >= VEC4S || id < FIRST || id >= FIRST + COUNT) { return; }
+  y[at.y * VEC4S + at.x] = w_at((id - FIRST) * VEC4S + at.x);
 }`,
 );
 
@@ -84,7 +84,7 @@ export function lastRows(x: Tensor, tokens: number): Tensor {
   const [rows, width] = x.matrix('lastRows: x');
   if (tokens === 1) return x;
   const y = x.runtime.result([rows / tokens, width], 'f32', 'last rows');
-  x.runtime.dispatch(lastKernel, { x, y }, { TOKENS: tokens, QUADS: width / 4 }, [
+  x.runtime.dispatch(lastKernel, { x, y }, { TOKENS: tokens, VEC4S: width / 4 }, [
     Math.ceil(width / 4 / 64),
     rows / tokens,
   ]);
@@ -97,6 +97,6 @@ const lastKernel = defineKernel(
   `
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) at: vec3u) {
-  if (at.x < QUADS) { y[at.y * QUADS + at.x] = x[(at.y * TOKENS + TOKENS - 1) * QUADS + at.x]; }
+  if (at.x < VEC4S) { y[at.y * VEC4S + at.x] = x[(at.y * TOKENS + TOKENS - 1) * VEC4S + at.x]; }
 }`,
 );

@@ -1,5 +1,5 @@
 /**
- * Group norm of an image, over all pixels and the neighbouring channels of a group.
+ * Group norm of an image, over all pixels and the neighboring channels of a group.
  *
  *     y = (x − mean_g) / sqrt(variance_g + ε) · gain + bias, then with `swish` y · sigmoid(y)
  *
@@ -65,20 +65,20 @@ const momentsKernel = defineKernel(
   `${SIZES}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(global_invocation_id) at: vec3u) {
-  let quads = sizes.channels / 4u;
-  let quad = at.x % quads;
-  let slab = at.x / quads;
+  let vec4s = sizes.channels / 4u;
+  let vector = at.x % vec4s;
+  let slab = at.x / vec4s;
   if (slab >= sizes.slabs) { return; }
   let count = min(sizes.slab, sizes.pixels - slab * sizes.slab);
   var mean = vec4f();
   var squares = vec4f();
   for (var i = 0u; i < count; i++) {
-    let v = x[(slab * sizes.slab + i) * quads + quad];
+    let v = x[(slab * sizes.slab + i) * vec4s + vector];
     let delta = v - mean;
     mean += delta * (1.0 / f32(i + 1u));
     squares += delta * (v - mean);
   }
-  let place = (slab * quads + quad) * 2u;
+  let place = (slab * vec4s + vector) * 2u;
   moments[place] = vec4f(mean.x, squares.x, mean.y, squares.y);
   moments[place + 1u] = vec4f(mean.z, squares.z, mean.w, squares.w);
 }`,
@@ -118,18 +118,18 @@ const mapKernel = defineKernel(
   `${SIZES}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(global_invocation_id) at: vec3u) {
-  let quads = sizes.channels / 4u;
-  let quad = at.x % quads;
-  let slab = at.x / quads;
+  let vec4s = sizes.channels / 4u;
+  let vector = at.x % vec4s;
+  let slab = at.x / vec4s;
   if (slab >= sizes.slabs) { return; }
-  let a = map[2u * quad];
-  let b = map[2u * quad + 1u];
+  let a = map[2u * vector];
+  let b = map[2u * vector + 1u];
   let factor = vec4f(a.x, a.z, b.x, b.z);
   let offset = vec4f(a.y, a.w, b.y, b.w);
   for (var pixel = slab * sizes.slab; pixel < min((slab + 1u) * sizes.slab, sizes.pixels); pixel++) {
-    var v = x[pixel * quads + quad] * factor + offset;
+    var v = x[pixel * vec4s + vector] * factor + offset;
     if (SWISH) { v = v / (1.0 + exp(-v)); }
-    y[pixel * quads + quad] = v;
+    y[pixel * vec4s + vector] = v;
   }
 }`,
 );

@@ -3,7 +3,7 @@
  *
  *     y = x / sqrt(mean(x²) + epsilon) · gain          x, y [R · T, C]   gain [C]
  *
- * Rows of padding, before `starts` of their T tokens, become zeros. Sums in f32. Source: arXiv 1910.07467, eq. 4.
+ * Rows of padding, before `leftPadding` of their T tokens, become zeros. Sums in f32. Source: arXiv 1910.07467, eq. 4.
  */
 
 import { ShapeError } from '../tensor/errors.ts';
@@ -18,40 +18,40 @@ export interface NormInputs {
   readonly gain: Tensor;
   readonly epsilon: number;
   /** First token of each row that is not padding, u32 [R]. */
-  readonly starts: Tensor;
+  readonly leftPadding: Tensor;
 }
 
 /** x [R · T, C] f32 → [R · T, C] f32. Throws ShapeError unless R divides the rows, 4 the width, and the gain fits. */
-export function rmsNorm(x: Tensor, { gain, epsilon, starts }: NormInputs, label: string): Tensor {
+export function rmsNorm(x: Tensor, { gain, epsilon, leftPadding }: NormInputs, label: string): Tensor {
   const [places, width] = x.matrix(`${label}: x`);
-  if (width % 4 !== 0 || places % starts.count !== 0) {
+  if (width % 4 !== 0 || places % leftPadding.count !== 0) {
     throw new ShapeError(
-      `${label}: expected x [${starts.count} · T, C] where 4 divides C, got ${describeShape(x.shape)}`,
+      `${label}: expected x [${leftPadding.count} · T, C] where 4 divides C, got ${describeShape(x.shape)}`,
     );
   }
   gain.expect(`${label}: gain`, [width]);
   const y = x.runtime.result([places, width], 'f32', label);
-  const constants = { TOKENS: places / starts.count, QUADS: width / 4, EPSILON: epsilon };
-  x.runtime.dispatch(kernel, { x, gain, starts, y }, constants, [places / starts.count, starts.count]);
+  const constants = { TOKENS: places / leftPadding.count, VEC4S: width / 4, EPSILON: epsilon };
+  x.runtime.dispatch(kernel, { x, gain, leftPadding, y }, constants, [places / leftPadding.count, leftPadding.count]);
   return y;
 }
 
 const kernel = defineKernel(
   'rmsNorm',
-  { x: 'read vec4f', gain: 'read vec4f', starts: 'read u32', y: 'write vec4f' },
+  { x: 'read vec4f', gain: 'read vec4f', leftPadding: 'read u32', y: 'write vec4f' },
   `
 var<workgroup> partial: array<f32, ${THREADS}>;
 
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let place = (group.y * TOKENS + group.x) * QUADS;
+  let place = (group.y * TOKENS + group.x) * VEC4S;
   var own = 0.0;
-  for (var c = lane; c < QUADS; c += ${THREADS}u) { own += dot(x[place + c], x[place + c]); }
+  for (var c = lane; c < VEC4S; c += ${THREADS}u) { own += dot(x[place + c], x[place + c]); }
   partial[lane] = own;
   workgroupBarrier();
   var sum = 0.0;
   for (var i = 0u; i < ${THREADS}u; i++) { sum += partial[i]; }
-  let scale = select(0.0, inverseSqrt(sum / f32(QUADS * 4u) + EPSILON), group.x >= starts[group.y]);
-  for (var c = lane; c < QUADS; c += ${THREADS}u) { y[place + c] = x[place + c] * scale * gain[c]; }
+  let scale = select(0.0, inverseSqrt(sum / f32(VEC4S * 4u) + EPSILON), group.x >= leftPadding[group.y]);
+  for (var c = lane; c < VEC4S; c += ${THREADS}u) { y[place + c] = x[place + c] * scale * gain[c]; }
 }`,
 );

@@ -9,7 +9,7 @@
 import { defineKernel } from '../tensor/kernel.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-export interface HeadNorm {
+export interface QkNorm {
   /** f32 [H + G, D]: those of the query heads, then of the key heads. */
   readonly gain: Tensor;
   readonly bias: Tensor;
@@ -19,7 +19,7 @@ export interface HeadNorm {
 const THREADS = 32;
 
 /** qkv [R · T, (H + 2 G) · D] → the same shape. H + G and D are those of the gain; G is what is left of the width. */
-export function headNorm(qkv: Tensor, { gain, bias, epsilon }: HeadNorm): Tensor {
+export function qkNorm(qkv: Tensor, { gain, bias, epsilon }: QkNorm): Tensor {
   const [normed, headDim] = gain.matrix('head norm: gain');
   bias.expect('head norm: bias', gain.shape);
   const [rows, width] = qkv.matrix('head norm: qkv');
@@ -31,7 +31,7 @@ export function headNorm(qkv: Tensor, { gain, bias, epsilon }: HeadNorm): Tensor
 }
 
 const kernel = defineKernel(
-  'headNorm',
+  'qkNorm',
   { x: 'read f32', gain: 'read f32', bias: 'read f32', y: 'write f32' },
   `
 var<workgroup> parts: array<f32, THREADS>;

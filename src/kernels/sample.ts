@@ -51,7 +51,7 @@ export interface DrawOptions extends DrawRange {
 
 const THREADS = 256;
 
-/** Draws into `state`. Returns the weights after filtering, f32 [B, V], not normalised. */
+/** Draws into `state`. Returns the weights after filtering, f32 [B, V], not normalized. */
 export function sample(logits: Tensor, state: DrawState, options: DrawOptions): Tensor {
   const [rows, vocabulary] = logits.matrix('sample: logits');
   const [images, positions] = state.tokens.matrix('sample: tokens');

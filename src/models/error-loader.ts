@@ -1,7 +1,7 @@
-/** Measures what quantising costs a family's matrices, by walking the very functions that load them. No GPU is needed. */
+/** Measures what quantizing costs a family's matrices, by walking the very functions that load them. No GPU is needed. */
 
-import { dequantiseBlock, type QuantisedDtype, quantiseBlock } from '../kernels/linear/quantize.ts';
-import { blockBytes, isQuantised, LANES, type MatrixDtype } from '../kernels/linear/weight.ts';
+import { dequantizeBlock, type QuantizedDtype, quantizeBlock } from '../kernels/linear/quantize.ts';
+import { blockBytes, isQuantized, LANES, type MatrixDtype } from '../kernels/linear/weight.ts';
 import type { Weights } from '../tensor/checkpoint/weights.ts';
 import { type LayerLoader, type LinearSource, layerDtype, layerName, stackedMatrices } from './layer-loader.ts';
 import { matrixBlocks } from './parts/matrix-blocks.ts';
@@ -37,18 +37,18 @@ export class ErrorLoader implements LayerLoader {
 
   constructor(
     readonly weights: Weights,
-    readonly dtype: QuantisedDtype,
-    readonly keptInFloat: readonly RegExp[] = [],
+    readonly dtype: QuantizedDtype,
+    readonly unquantized: readonly RegExp[] = [],
   ) {}
 
   async linear(source: LinearSource): Promise<never> {
     const { inputs, outputs, up, rows, gain, shape } = source;
-    const dtype = layerDtype(layerName(source), this.dtype, this.keptInFloat);
+    const dtype = layerDtype(layerName(source), this.dtype, this.unquantized);
     const second = up === undefined ? [] : [[up, outputs] as const];
     for (const [name, height] of [...stackedMatrices(source), ...second]) {
       const part = rows ? { outputs, rows } : { outputs: height };
       const alone = { name, inputs, ...part, ...(gain !== undefined && { gain }), ...(shape && { shape }) };
-      const sums = isQuantised(dtype) ? await this.#measure(alone, dtype) : UNMEASURED;
+      const sums = isQuantized(dtype) ? await this.#measure(alone, dtype) : UNMEASURED;
       const bytes = Math.ceil(part.outputs / LANES) * blockBytes(inputs, dtype);
       this.matrices.push({ name, shape: [part.outputs, inputs], dtype, bytes, ...sums });
     }
@@ -79,10 +79,10 @@ export class ErrorLoader implements LayerLoader {
     return NOTHING;
   }
 
-  async #measure({ inputs, ...source }: LinearSource, dtype: QuantisedDtype): Promise<typeof UNMEASURED> {
+  async #measure({ inputs, ...source }: LinearSource, dtype: QuantizedDtype): Promise<typeof UNMEASURED> {
     let [errorSquares, weightSquares, largest] = [0, 0, 0];
     for await (const { values, place } of matrixBlocks(this.weights, { inputs, ...source })) {
-      const kept = dequantiseBlock(quantiseBlock(values, inputs, LANES, dtype, place), values.length, LANES, dtype);
+      const kept = dequantizeBlock(quantizeBlock(values, inputs, LANES, dtype, place), values.length, LANES, dtype);
       for (let i = 0; i < values.length; i++) {
         const error = values[i]! - kept[i]!;
         errorSquares += error * error;

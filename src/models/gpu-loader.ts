@@ -35,15 +35,15 @@ export class GpuLoader implements LayerLoader {
     readonly weights: Weights,
     /** Storage of matrices; vectors stay f32. */
     readonly dtype: MatrixDtype,
-    /** Names of matrices that are not quantised. */
-    readonly keptInFloat: readonly RegExp[] = [],
+    /** Names of matrices that are not quantized. */
+    readonly unquantized: readonly RegExp[] = [],
   ) {}
 
   async linear(source: LinearSource): Promise<LinearWeight> {
     const { inputs, outputs, up } = source;
     const bias = source.bias === undefined ? undefined : await this.vector(source.bias, outputs);
     const label = layerName(source);
-    const dtype = layerDtype(label, this.dtype, this.keptInFloat);
+    const dtype = layerDtype(label, this.dtype, this.unquantized);
     const shape = { label, inputs, outputs, paired: up !== undefined, dtype };
     const weight = this.#own(allocateLinear(this.runtime, bias ? { ...shape, bias } : shape));
     for await (const { index, values, place } of matrixBlocks(this.weights, source))
@@ -68,11 +68,11 @@ export class GpuLoader implements LayerLoader {
     return weight;
   }
 
-  async table({ name, count, width, precise, normalised }: TableSource): Promise<EmbeddingTable> {
+  async table({ name, count, width, precise, normalized }: TableSource): Promise<EmbeddingTable> {
     const dtype = precise ? 'f32' : floatDtype(this.dtype);
     const table = this.#own(allocateTable(this.runtime, { label: name, count, width, dtype }));
     for await (const { first, values } of this.weights.rows(name, [count, width])) {
-      writeRows(table, first, normalised ? normaliseRows(values, width) : values);
+      writeRows(table, first, normalized ? normalizeRows(values, width) : values);
     }
     return table;
   }
@@ -110,7 +110,7 @@ export class GpuLoader implements LayerLoader {
 }
 
 /** Each row divided by its length. `rows` [n, width]. */
-export function normaliseRows(rows: Float32Array, width: number): Float32Array<ArrayBuffer> {
+export function normalizeRows(rows: Float32Array, width: number): Float32Array<ArrayBuffer> {
   const out = new Float32Array(rows.length);
   for (let first = 0; first < rows.length; first += width) {
     const row = rows.subarray(first, first + width);

@@ -41,12 +41,12 @@ export interface Condition {
   /** Images B, and rows R of every step. */
   readonly images: number;
   readonly rows: number;
-  /** Condition tokens T of a row. */
-  readonly tokens: number;
-  /** First condition token of each row that may be attended to; [R]. Those before it are padding. */
-  readonly starts: readonly number[];
-  /** Condition token of each row whose position is 0; [R]. */
-  readonly shifts: readonly number[];
+  /** Condition tokens T of a row, padding included. */
+  readonly promptLength: number;
+  /** Padding before the condition of each row, which nothing attends to; [R]. */
+  readonly leftPadding: readonly number[];
+  /** What is subtracted from a token's place to give its position, 0 at least; [R]. */
+  readonly positionOffsets: readonly number[];
   /** Records the embeddings [R · T, C]. */
   embeddings(): Tensor;
   dispose(): void;
@@ -65,7 +65,7 @@ export interface ImageModel<Prompt> {
   /** Pixels of a side of one token. */
   readonly patch: number;
   /** How the reference makes bytes of pixels. */
-  readonly rounding: 'nearest' | 'down';
+  readonly rounding: 'nearest' | 'truncate';
   /** Sampling of the reference's own script, for what a caller leaves out. */
   readonly defaults: {
     readonly guidanceScale: number;

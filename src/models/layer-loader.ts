@@ -40,7 +40,7 @@ export interface TableSource {
   /** A small table that much depends on is kept in f32. Default: the dtype of matrices. */
   readonly precise?: boolean;
   /** Rows are brought to length 1. */
-  readonly normalised?: boolean;
+  readonly normalized?: boolean;
 }
 
 /** A layer goes by the name of its first matrix. */
@@ -49,8 +49,8 @@ export function layerName({ name }: LinearSource): string {
 }
 
 /** Storage of a layer by that name. */
-export function layerDtype(name: string, dtype: MatrixDtype, keptInFloat: readonly RegExp[]): MatrixDtype {
-  return keptInFloat.some((pattern) => pattern.test(name)) ? floatDtype(dtype) : dtype;
+export function layerDtype(name: string, dtype: MatrixDtype, unquantized: readonly RegExp[]): MatrixDtype {
+  return unquantized.some((pattern) => pattern.test(name)) ? floatDtype(dtype) : dtype;
 }
 
 /** Matrices that are stacked into one layer, each with its height in the checkpoint. */

@@ -1,4 +1,4 @@
-/** What is known of a model by its name alone: enough to plan a run, to recognise a checkpoint, and to load it. */
+/** What is known of a model by its name alone: enough to plan a run, to recognize a checkpoint, and to load it. */
 
 import type { MatrixDtype } from '../kernels/linear/weight.ts';
 import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
@@ -25,7 +25,7 @@ export type WeightDtype = MatrixDtype;
 export interface ModelOptions extends LoadOptions {
   /**
    * Storage of matrices. Default f16. With `int8` and `int4` the matrices that a family does not keep in float are
-   * quantised while they are loaded; tables, convolutions, keys and values are f16 then, as with `f16`.
+   * quantized while they are loaded; tables, convolutions, keys and values are f16 then, as with `f16`.
    */
   readonly dtype?: WeightDtype;
   /** Reads prompts; without it a text model takes ids or features alone. */
@@ -49,7 +49,7 @@ export interface Preset {
   readonly geometry: Geometry;
   readonly width: number;
   /** Inner width of the MLP. */
-  readonly hidden: number;
+  readonly intermediateSize: number;
   /** Logits of a token. */
   readonly vocabulary: number;
   readonly vq: VqConfig;
@@ -66,8 +66,8 @@ export interface Preset {
   officialName?(name: string): string;
   /** A checkpoint of either layout under official names. */
   withOfficialNames?(checkpoint: Checkpoint): Checkpoint;
-  /** Matrices of a part that are never quantised. */
-  keptInFloat(part: Part): readonly RegExp[];
+  /** Matrices of a part that are never quantized. */
+  unquantized(part: Part): readonly RegExp[];
   /** Takes every tensor of a part. */
   take(part: Part, loader: LayerLoader): Promise<unknown>;
   /** Throws FormatError for a checkpoint of another model. The checkpoints stay the caller's. */

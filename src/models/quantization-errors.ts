@@ -1,6 +1,6 @@
-/** What quantising a checkpoint's matrices costs each of them, from the checkpoint alone. */
+/** What quantizing a checkpoint's matrices costs each of them, from the checkpoint alone. */
 
-import type { QuantisedDtype } from '../kernels/linear/quantize.ts';
+import type { QuantizedDtype } from '../kernels/linear/quantize.ts';
 import type { Checkpoint, StoredTensor } from '../tensor/checkpoint/checkpoint.ts';
 import { type LoadOptions, Weights } from '../tensor/checkpoint/weights.ts';
 import { ErrorLoader, type MatrixError } from './error-loader.ts';
@@ -16,17 +16,17 @@ const USUALLY_FLOAT: readonly RegExp[] = [
  * Every matrix in the order of loading, as the family of `fit` folds and keeps them. Without one, all matrices
  * stand alone, and those named like tables, norms and heads are left out.
  *
- * Throws FormatError for a checkpoint that is not of `fit`, or values that cannot be quantised; and the signal's reason.
+ * Throws FormatError for a checkpoint that is not of `fit`, or values that cannot be quantized; and the signal's reason.
  */
-export async function quantisationErrors(
+export async function quantizationErrors(
   checkpoint: Checkpoint,
-  dtype: QuantisedDtype,
+  dtype: QuantizedDtype,
   { fit, ...options }: LoadOptions & { readonly fit?: Fit } = {},
 ): Promise<readonly MatrixError[]> {
   if (fit) {
     const { preset, part } = fit;
     const named = preset.withOfficialNames?.(checkpoint) ?? checkpoint;
-    const loader = new ErrorLoader(new Weights(named, preset.ignored(part), options), dtype, preset.keptInFloat(part));
+    const loader = new ErrorLoader(new Weights(named, preset.ignored(part), options), dtype, preset.unquantized(part));
     await preset.take(part, loader);
     return loader.matrices;
   }
@@ -36,7 +36,7 @@ export async function quantisationErrors(
   return loader.matrices;
 }
 
-/** Whether the linear kernel could take it, and a family would quantise it. */
+/** Whether the linear kernel could take it, and a family would quantize it. */
 function isMatrix({ name, shape: [, inputs = 0, ...more], dtype }: StoredTensor): boolean {
   const isFloat = ['f64', 'f32', 'f16', 'bf16'].includes(dtype);
   return (

@@ -6,8 +6,8 @@ import { OptionError } from '../tensor/errors.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import { type FileSet, openFirst } from '../tensor/source/file-set.ts';
 import type { CheckpointSource } from '../tensor/source/open-source.ts';
-import { LUMINA_PRESETS } from './chameleon/config.ts';
-import { luminaPreset } from './chameleon/preset.ts';
+import { CHAMELEON_PRESETS } from './chameleon/config.ts';
+import { chameleonPreset } from './chameleon/preset.ts';
 import type { ImageModel } from './image-model.ts';
 import { JANUS_PRESETS } from './janus/config.ts';
 import { janusPreset } from './janus/preset.ts';
@@ -34,7 +34,7 @@ export const EMBEDDED_MODEL = 'emoji';
 export const EMBEDDED_TEXT_MODEL = 'emoji-text';
 
 /** Every model by name. */
-export const MODEL_NAMES: readonly string[] = [LLAMAGEN_PRESETS, JANUS_PRESETS, LUMINA_PRESETS].flatMap((presets) =>
+export const MODEL_NAMES: readonly string[] = [LLAMAGEN_PRESETS, JANUS_PRESETS, CHAMELEON_PRESETS].flatMap((presets) =>
   Object.keys(presets),
 );
 
@@ -42,7 +42,7 @@ export const MODEL_NAMES: readonly string[] = [LLAMAGEN_PRESETS, JANUS_PRESETS, 
 export function modelPreset(name: string, options: { readonly vqPreset?: string } = {}): Preset {
   if (Object.hasOwn(LLAMAGEN_PRESETS, name)) return llamaGenPreset(name, options.vqPreset);
   if (Object.hasOwn(JANUS_PRESETS, name)) return janusPreset(name);
-  if (Object.hasOwn(LUMINA_PRESETS, name)) return luminaPreset(name);
+  if (Object.hasOwn(CHAMELEON_PRESETS, name)) return chameleonPreset(name);
   throw new OptionError(`model: expected one of ${MODEL_NAMES.join(', ')}, got ${name}`);
 }
 

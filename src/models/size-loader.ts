@@ -26,7 +26,7 @@ export class SizeLoader implements LayerLoader {
 
   constructor(
     readonly dtype: MatrixDtype,
-    readonly keptInFloat: readonly RegExp[] = [],
+    readonly unquantized: readonly RegExp[] = [],
     /** Decides between layouts that differ in shapes; without one it is the official. */
     readonly checkpoint?: Checkpoint,
   ) {}
@@ -41,7 +41,7 @@ export class SizeLoader implements LayerLoader {
     for (const [name, height] of stackedMatrices(source)) this.shapes.set(name, shape ?? [height, inputs]);
     if (up !== undefined) this.shapes.set(up, [outputs, inputs]);
     if (gain !== undefined) this.shapes.set(gain, [inputs]); // folded in: no memory of its own
-    const dtype = layerDtype(layerName(source), this.dtype, this.keptInFloat);
+    const dtype = layerDtype(layerName(source), this.dtype, this.unquantized);
     this.bytes += matrixBytes(inputs, outputs, dtype) * (up === undefined ? 1 : 2);
     if (bias !== undefined) await this.vector(bias, outputs);
     return NOTHING;

@@ -2,25 +2,24 @@
  * A kernel: WGSL under a prelude of constants.
  *
  * The prelude declares the bindings and writes each constant as `const NAME = value;`, so one body serves every size.
- * Constants are what a configuration fixes; what a step changes comes in through a uniform binding, and so do sizes for
- * which a pipeline each would take longer to compile than to run. Both kinds of float
- * storage are read the same way: a binding `quad` gets a function `NAME_at(index) -> vec4f`, which unpacks f16 or loads
- * f32, and a writable one also `NAME_put(index, vec4f)`.
+ * A constant is a number that the model's configuration determines, such as a width. Numbers that change from step to step
+ * come in through a uniform binding, and so do image sizes, for each of which a pipeline would take longer to compile than
+ * to run. f16 and f32 storage are read the same way: a binding `vec4` gets a function `NAME_at(index) -> vec4f`, which
+ * unpacks f16 or loads f32, and a writable one also `NAME_put(index, vec4f)`.
  */
 
 import type { Dtype } from './dtype.ts';
 import { ShapeError } from './errors.ts';
-import type { Tensor } from './tensor.ts';
 
 export type Constant = number | boolean;
 export type Constants = Readonly<Record<string, Constant>>;
 
 /**
  * How a kernel sees a tensor: `read` or `write` (which may also read), or `uniform`; then the element: a WGSL scalar or
- * vector, or `quad`: four neighbouring floats of either storage, or `octet`: eight, as a pair of `vec4f`.
+ * vector, or `vec4`: four neighboring floats of either storage, or `vec8`: eight, as a pair of `vec4f`.
  */
 export type Binding =
-  | `${'read' | 'write'} ${'f32' | 'u32' | 'vec2f' | 'vec4f' | 'quad' | 'octet'}`
+  | `${'read' | 'write'} ${'f32' | 'u32' | 'vec2f' | 'vec4f' | 'vec4' | 'vec8'}`
   | 'uniform Step'
   | 'uniform Sizes';
 
@@ -49,7 +48,7 @@ export function unroll(n: number, piece: (i: number) => string): string {
   return Array.from({ length: n }, (_, i) => piece(i)).join('\n');
 }
 
-/** Readable key of a specialised kernel: its name, then bindings' storage and constants in the order of the alphabet. */
+/** Readable key of a compiled kernel: its name, then bindings' storage and constants in the order of the alphabet. */
 export function kernelKey(kernel: Kernel, dtypes: Readonly<Record<string, Dtype>>, constants: Constants): string {
   const parts = [
     ...Object.entries(dtypes).map(([name, dtype]) => `${name}:${dtype}`),
@@ -61,7 +60,10 @@ export function kernelKey(kernel: Kernel, dtypes: Readonly<Record<string, Dtype>
 }
 
 /** The tensors' dtypes by binding name. Throws ShapeError where a binding cannot hold its tensor, or lacks one. */
-export function bindingDtypes(kernel: Kernel, tensors: Readonly<Record<string, Tensor>>): Record<string, Dtype> {
+export function bindingDtypes(
+  kernel: Kernel,
+  tensors: Readonly<Record<string, { readonly dtype: Dtype }>>,
+): Record<string, Dtype> {
   const dtypes: Record<string, Dtype> = {};
   for (const name of Object.keys(tensors)) {
     if (!kernel.bindings[name]) throw new ShapeError(`${kernel.name}: expected no tensor named ${name}`);
@@ -71,7 +73,7 @@ export function bindingDtypes(kernel: Kernel, tensors: Readonly<Record<string, T
     if (!tensor) continue; // the body leaves an absent binding out by a constant
     const [, element = ''] = binding.split(' ');
     const fits =
-      element === 'quad' || element === 'octet'
+      element === 'vec4' || element === 'vec8'
         ? tensor.dtype !== 'u32'
         : (element === 'u32' || binding.startsWith('uniform')) === (tensor.dtype === 'u32') && tensor.dtype !== 'f16';
     if (!fits) throw new ShapeError(`${kernel.name}: ${name}: expected ${element}, got a tensor of ${tensor.dtype}`);
@@ -80,12 +82,12 @@ export function bindingDtypes(kernel: Kernel, tensors: Readonly<Record<string, T
   return dtypes;
 }
 
-/** The whole shader of a specialised kernel. */
+/** The whole shader of a compiled kernel. */
 export function source(kernel: Kernel, dtypes: Readonly<Record<string, Dtype>>, constants: Constants): string {
   const lines = [`// ${kernelKey(kernel, dtypes, constants)}`];
   for (const [name, value] of Object.entries(constants)) lines.push(`const ${name} = ${value};`);
   const names = Object.keys(kernel.bindings).filter((name) => name in dtypes);
-  if (names.some((name) => kernel.bindings[name]?.endsWith('octet'))) lines.push(OCTET);
+  if (names.some((name) => kernel.bindings[name]?.endsWith('vec8'))) lines.push(VEC8);
   for (const [index, name] of names.entries()) {
     lines.push(declare(index, name, kernel.bindings[name]!, dtypes[name]!));
   }
@@ -93,17 +95,17 @@ export function source(kernel: Kernel, dtypes: Readonly<Record<string, Dtype>>, 
   return lines.join('\n');
 }
 
-const OCTET = 'struct Octet { low: vec4f, high: vec4f }';
+const VEC8 = 'struct Vec8 { low: vec4f, high: vec4f }';
 
 function declare(index: number, name: string, binding: Binding, dtype: Dtype): string {
   const [access, element] = binding.split(' ') as [string, string];
   if (access === 'uniform') return `@group(0) @binding(${index}) var<uniform> ${name}: ${element};`;
   const half = dtype === 'f16';
   const stored =
-    element === 'quad' ? (half ? 'vec2u' : 'vec4f') : element === 'octet' ? (half ? 'vec4u' : 'vec4f') : element;
+    element === 'vec4' ? (half ? 'vec2u' : 'vec4f') : element === 'vec8' ? (half ? 'vec4u' : 'vec4f') : element;
   const space = access === 'read' ? 'storage, read' : 'storage, read_write';
   const lines = [`@group(0) @binding(${index}) var<${space}> ${name}: array<${stored}>;`];
-  if (element === 'quad') {
+  if (element === 'vec4') {
     const load = half ? `let q = ${name}[i]; return ${unpack('q.x', 'q.y')};` : `return ${name}[i];`;
     lines.push(`fn ${name}_at(i: u32) -> vec4f { ${load} }`);
     if (access === 'write') {
@@ -111,11 +113,11 @@ function declare(index: number, name: string, binding: Binding, dtype: Dtype): s
       lines.push(`fn ${name}_put(i: u32, v: vec4f) { ${name}[i] = ${value}; }`);
     }
   }
-  if (element === 'octet') {
+  if (element === 'vec8') {
     const load = half
-      ? `let o = ${name}[i]; return Octet(${unpack('o.x', 'o.y')}, ${unpack('o.z', 'o.w')});`
-      : `return Octet(${name}[2u * i], ${name}[2u * i + 1u]);`;
-    lines.push(`fn ${name}_at(i: u32) -> Octet { ${load} }`);
+      ? `let o = ${name}[i]; return Vec8(${unpack('o.x', 'o.y')}, ${unpack('o.z', 'o.w')});`
+      : `return Vec8(${name}[2u * i], ${name}[2u * i + 1u]);`;
+    lines.push(`fn ${name}_at(i: u32) -> Vec8 { ${load} }`);
   }
   return lines.join('\n');
 }

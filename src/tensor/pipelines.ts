@@ -1,14 +1,14 @@
-/** Compiled kernels, by key: each specialisation is compiled once for the life of the device. */
+/** Compiled kernels, by key: each specialization is compiled once for the life of the device. */
 
+import type { Counters } from './counters.ts';
 import type { Dtype } from './dtype.ts';
 import { DeviceError } from './errors.ts';
 import { type Constants, type Kernel, kernelKey, source } from './kernel.ts';
-import type { Counters } from './runtime.ts';
 
 const COMPUTE_STAGE = 4;
 
 /** A kernel with its constants and storage fixed; the pipeline is there once `ready` has settled. */
-export interface Specialised {
+export interface CompiledKernel {
   readonly key: string;
   readonly bindingNames: readonly string[];
   readonly layout: GPUBindGroupLayout;
@@ -17,7 +17,7 @@ export interface Specialised {
 }
 
 export class Pipelines {
-  readonly #known = new Map<string, Specialised>();
+  readonly #known = new Map<string, CompiledKernel>();
 
   constructor(
     private readonly device: GPUDevice,
@@ -25,7 +25,7 @@ export class Pipelines {
   ) {}
 
   /** Starts to compile at once; several compile side by side. */
-  specialise(kernel: Kernel, dtypes: Readonly<Record<string, Dtype>>, constants: Constants): Specialised {
+  compile(kernel: Kernel, dtypes: Readonly<Record<string, Dtype>>, constants: Constants): CompiledKernel {
     const key = kernelKey(kernel, dtypes, constants);
     const known = this.#known.get(key);
     if (known) return known;
@@ -38,7 +38,7 @@ export class Pipelines {
         buffer: { type: bufferType(kernel.bindings[name]!) },
       })),
     });
-    const fresh: { -readonly [K in keyof Specialised]: Specialised[K] } = {
+    const fresh: { -readonly [K in keyof CompiledKernel]: CompiledKernel[K] } = {
       key,
       bindingNames,
       layout,

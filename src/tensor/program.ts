@@ -1,13 +1,13 @@
 /** A recorded list of dispatches: pipelines, bind groups and memory are made once, then it is only re-encoded. */
 
+import type { Counters } from './counters.ts';
 import { storedBytes } from './dtype.ts';
 import { assert, DisposedError } from './errors.ts';
-import type { Specialised } from './pipelines.ts';
-import type { Runtime } from './runtime.ts';
-import { type Region, Tensor } from './tensor.ts';
+import type { CompiledKernel } from './pipelines.ts';
+import { type Region, Tensor, type TensorHost } from './tensor.ts';
 
 interface Dispatch {
-  readonly specialised: Specialised;
+  readonly compiled: CompiledKernel;
   readonly tensors: Readonly<Record<string, Tensor>>;
   readonly workgroups: readonly number[];
 }
@@ -20,11 +20,18 @@ interface Encoded {
   readonly z: number;
 }
 
+/** What a program asks of the runtime that records and runs it. */
+export interface ProgramHost extends TensorHost {
+  readonly counters: Counters;
+  allocate(region: Region, label: string): GPUBuffer;
+  run(...programs: readonly Program<unknown>[]): void;
+}
+
 export class Program<T = unknown> {
   #disposed = false;
 
   constructor(
-    private readonly runtime: Runtime,
+    private readonly runtime: ProgramHost,
     readonly label: string,
     /** What the recorded function returned. */
     readonly result: T,
@@ -86,7 +93,7 @@ export class ProgramRecorder {
   readonly #fixed = new Map<string, { readonly region: Region; readonly words: Uint32Array<ArrayBuffer> }>();
 
   constructor(
-    private readonly runtime: Runtime,
+    private readonly runtime: ProgramHost,
     private readonly label: string,
   ) {}
 
@@ -114,7 +121,7 @@ export class ProgramRecorder {
   }
 
   async finish<T>(result: T): Promise<Program<T>> {
-    await Promise.all(this.#dispatches.map(({ specialised }) => specialised.ready));
+    await Promise.all(this.#dispatches.map(({ compiled }) => compiled.ready));
     const buffers: Region[] = [];
     try {
       this.#placeRegions(result, buffers);
@@ -124,14 +131,14 @@ export class ProgramRecorder {
       throw error;
     }
     const { device, counters } = this.runtime;
-    const encoded = this.#dispatches.map(({ specialised, tensors, workgroups: [x = 1, y = 1, z = 1] }) => {
+    const encoded = this.#dispatches.map(({ compiled, tensors, workgroups: [x = 1, y = 1, z = 1] }) => {
       counters.bindGroups++;
-      const { pipeline, layout, bindingNames, key } = specialised;
+      const { pipeline, layout, bindingNames, key } = compiled;
       assert(pipeline, `${key}: not compiled`);
       const entries = bindingNames.map((name, binding) => ({ binding, resource: { buffer: tensors[name]!.buffer } }));
       return { pipeline, bindGroup: device.createBindGroup({ layout, entries, label: key }), x, y, z };
     });
-    const keys = this.#dispatches.map(({ specialised }) => specialised.key);
+    const keys = this.#dispatches.map(({ compiled }) => compiled.key);
     return new Program(this.runtime, this.label, result, encoded, keys, this.#regions, buffers);
   }
 

@@ -6,12 +6,13 @@
  */
 
 import { findAdapter } from '#device';
-import type { AdapterChoice, AdapterKind } from './device/adapter.ts';
+import type { Counters } from './counters.ts';
+import type { AdapterChoice, DriverKind } from './device/adapter.ts';
 import { type Dtype, storedBytes } from './dtype.ts';
-import { assert, DeviceError, DisposedError, RasterlineError } from './errors.ts';
+import { assert, DeviceError, DisposedError, OptionError, RasterlineError } from './errors.ts';
 import { bindingDtypes, type Constants, type Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
-import { type Program, ProgramRecorder } from './program.ts';
+import { type Program, type ProgramHost, ProgramRecorder } from './program.ts';
 import { count, describeShape, type Shape } from './shape.ts';
 import { type Region, Tensor } from './tensor.ts';
 
@@ -19,19 +20,7 @@ import { type Region, Tensor } from './tensor.ts';
 const USAGE = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const;
 const MAP_READ = 1;
 
-/** What was done since the runtime was opened; tests prove with these that the loop makes nothing. */
-export interface Counters {
-  submits: number;
-  passes: number;
-  dispatches: number;
-  maps: number;
-  buffers: number;
-  bindGroups: number;
-  pipelines: number;
-}
-
-/** Kinds of machine that kernels are tuned for. */
-export type DriverKind = AdapterKind | 'caller';
+export type { DriverKind };
 
 export interface RuntimeOptions extends AdapterChoice {
   /** Use this device; the caller keeps it and `dispose` leaves it alone. */
@@ -40,7 +29,7 @@ export interface RuntimeOptions extends AdapterChoice {
   readonly maxBindingBytes?: number;
 }
 
-export class Runtime {
+export class Runtime implements ProgramHost {
   readonly counters: Counters = {
     submits: 0,
     passes: 0,
@@ -95,6 +84,9 @@ export class Runtime {
         device.limits.maxBufferSize,
         options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
       );
+    if ('features' in options) {
+      throw new OptionError('features: expected dawnToggles, which is its name now; rename the option');
+    }
     if (options.device) {
       return new Runtime(options.device, 'caller', "the caller's device", limit(options.device), undefined);
     }
@@ -166,7 +158,7 @@ export class Runtime {
       );
     }
     const dtypes = bindingDtypes(kernel, tensors);
-    this.#recorder.add({ specialised: this.pipelines.specialise(kernel, dtypes, constants), tensors, workgroups });
+    this.#recorder.add({ compiled: this.pipelines.compile(kernel, dtypes, constants), tensors, workgroups });
   }
 
   /**

@@ -1,8 +1,9 @@
 /** A number of elements of one dtype, row major and contiguous, in a GPU buffer. */
 
+import type { DriverKind } from './device/adapter.ts';
 import { type Dtype, ELEMENT_BYTES, fromHalf, storedBytes, toHalf } from './dtype.ts';
 import { DisposedError, ShapeError } from './errors.ts';
-import type { Runtime } from './runtime.ts';
+import type { Constants, Kernel } from './kernel.ts';
 import { count, describeShape, expectShape, roundUp, type Shape } from './shape.ts';
 
 /**
@@ -17,9 +18,28 @@ export interface Region {
   readonly owned: boolean;
 }
 
+/** What a tensor, and a kernel that is given one, asks of the runtime. `Runtime` is the one there is. */
+export interface TensorHost {
+  readonly device: GPUDevice;
+  readonly maxBindingBytes: number;
+  readonly isSoftware: boolean;
+  readonly kind: DriverKind;
+  result(shape: Shape, dtype: Dtype, label: string): Tensor;
+  sizes(numbers: readonly number[]): Tensor;
+  dispatch(
+    kernel: Kernel,
+    tensors: Readonly<Record<string, Tensor>>,
+    constants: Constants,
+    workgroups: readonly number[],
+  ): void;
+  upload(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void;
+  download(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer>;
+  free(region: Region): void;
+}
+
 export class Tensor {
   constructor(
-    readonly runtime: Runtime,
+    readonly runtime: TensorHost,
     readonly shape: Shape,
     readonly dtype: Dtype,
     readonly region: Region,

@@ -5,7 +5,7 @@ import { STEP_WORDS } from '../../src/kernels/attention/decode.ts';
 import { ELEMENT_BYTES, storedBytes } from '../../src/tensor/dtype.ts';
 import { DeviceError } from '../../src/tensor/errors.ts';
 import { Runtime } from '../../src/tensor/runtime.ts';
-import { type GpuShape, gpuShapes, planOf, shiftsOf } from '../support/gpu-inputs.ts';
+import { type GpuShape, gpuShapes, planOf, positionOffsetsOf } from '../support/gpu-inputs.ts';
 import { checkAttention, checkHeld, checkWritten } from '../support/gpu-store-checks.ts';
 import { drawImages, type GpuImage, type GpuRun } from '../support/gpu-store-run.ts';
 import { testRuntime } from '../support/runtime.ts';
@@ -49,7 +49,7 @@ function reorder(matrix: Float32Array, order: readonly number[]): Float32Array {
 }
 
 function sameImage(actual: GpuImage, expected: GpuImage): void {
-  assert.deepEqual([actual.prefix, actual.outputs], [expected.prefix, expected.outputs]);
+  assert.deepEqual([actual.prefill, actual.outputs], [expected.prefill, expected.outputs]);
   for (const [i, cell] of expected.cells.entries()) sameHeld(actual.cells[i]!.history, cell.history);
 }
 
@@ -66,16 +66,16 @@ describe('KvStore on the GPU', () => {
 
   it('1. the store allocates exactly its slots when it is built, and nothing after', () =>
     forImages((shape, { made }, { storeBytes, openedBytes }) => {
-      const { layers, condition, starts, kvHeads, lineLength, headDim, dtype } = shape;
+      const { layers, condition, leftPadding, kvHeads, lineLength, headDim, dtype } = shape;
       const plan = planOf(shape);
-      const slots = starts.length * kvHeads * (condition + plan.budgetLines * lineLength);
+      const slots = leftPadding.length * kvHeads * (condition + plan.budgetLines * lineLength);
       const keys = storedBytes(dtype, slots * headDim);
       const words = storedBytes('u32', slots) * (plan.scored ? 2 : 1); // position and score
 
       const { buffers, maps, bindGroups, pipelines, liveBytes } = made;
       assert.deepEqual([buffers - maps, bindGroups, pipelines, liveBytes], [0, 0, 0, 0], 'read-backs aside');
       assert.equal(storeBytes, layers * 2 * slots * headDim * ELEMENT_BYTES[dtype]);
-      const step = storedBytes('u32', STEP_WORDS) + storedBytes('u32', 2 * starts.length);
+      const step = storedBytes('u32', STEP_WORDS) + storedBytes('u32', 2 * leftPadding.length);
       assert.equal(openedBytes, layers * (2 * keys + words) + step);
     }));
 
@@ -126,19 +126,19 @@ describe('KvStore on the GPU', () => {
 
   it('8. permuting rows permutes results', async () => {
     const property = async (shape: GpuShape, by: number) => {
-      const rows = shape.starts.length;
-      const order = shape.starts.map((_, row) => (row + by) % rows);
+      const rows = shape.leftPadding.length;
+      const order = shape.leftPadding.map((_, row) => (row + by) % rows);
       const { image } = await imageOf(shape);
-      const permuted = { ...shape, starts: order.map((row) => shape.starts[row]!), feeds: order };
+      const permuted = { ...shape, leftPadding: order.map((row) => shape.leftPadding[row]!), feeds: order };
 
       const { images } = await drawImages(await testRuntime(), permuted, [{ seed: SEED }]);
 
-      const { outputs, prefix, cells } = images[0]!;
+      const { outputs, prefill, cells } = images[0]!;
       const expected = image.outputs.map((layers) => layers.map((output) => reorder(output, order)));
       assert.deepEqual(outputs, expected);
       assert.deepEqual(
-        prefix,
-        image.prefix.map((output) => reorder(output, order)),
+        prefill,
+        image.prefill.map((output) => reorder(output, order)),
       );
       for (const { layer, row, head, history } of cells) {
         const same = image.cells.find((c) => c.layer === layer && c.row === order[row] && c.head === head);
@@ -154,13 +154,13 @@ describe('KvStore on the GPU', () => {
       lines: 6,
       lineLength: 4,
       condition: 2,
-      starts: [0, 1, 0],
+      leftPadding: [0, 1, 0],
       isShifted: true,
       kvHeads: 2,
       group: 1,
       headDim: 12,
-      pairing: 'halves' as const,
-      cache: { policy: 'linear' as const, budgetLines: 5 },
+      pairing: 'half-split' as const,
+      cache: { policy: 'line-ar' as const, budgetLines: 5 },
       sharpness: 3,
     };
     const rowBytes = { f32: 2 * 22 * 12 * 4, f16: 2 * 22 * 12 * 2 };
@@ -187,7 +187,7 @@ describe('KvStore on the GPU', () => {
   it('gives all memory back, also where a binding cannot hold a row', async () => {
     using runtime = await Runtime.open({ driver: 'swiftshader', maxBindingBytes: 1024 });
     const shape = { ...fc.sample(gpuShapes, { numRuns: 1, seed: SEED })[0]!, headDim: 100 };
-    const geometry = { ...shape, heads: shape.kvHeads, shifts: shiftsOf(shape) };
+    const geometry = { ...shape, heads: shape.kvHeads, positionOffsets: positionOffsetsOf(shape) };
 
     const opening = KvStore.open(runtime, geometry, planOf(shape));
 

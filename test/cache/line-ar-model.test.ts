@@ -9,8 +9,8 @@ const SIDE = 10;
 const CONDITION = 1;
 
 const SETTINGS: Readonly<Record<string, CacheOptions>> = {
-  'lineAR-own-a': { policy: 'linear', budgetLines: 5, anchorLines: 1, recentLines: 2, scoreScope: 'head' },
-  'lineAR-own-b': { policy: 'linear', budgetLines: 4, anchorLines: 1, recentLines: 1, scoreScope: 'layer' },
+  'lineAR-own-a': { policy: 'line-ar', budgetLines: 5, anchorLines: 1, recentLines: 2, scoreScope: 'head' },
+  'lineAR-own-b': { policy: 'line-ar', budgetLines: 4, anchorLines: 1, recentLines: 1, scoreScope: 'layer' },
 };
 
 for (const [folder, cache] of Object.entries(SETTINGS)) {

@@ -10,8 +10,8 @@ import { goldenConfig, greedy, loadBare, type Taps, type TraceOptions, trace } f
 const SIDE = 10;
 
 const SETTINGS: Readonly<Record<string, CacheOptions>> = {
-  'lineAR-own-a': { policy: 'linear', budgetLines: 5, anchorLines: 1, recentLines: 2, scoreScope: 'head' },
-  'lineAR-own-b': { policy: 'linear', budgetLines: 4, anchorLines: 1, recentLines: 1, scoreScope: 'layer' },
+  'lineAR-own-a': { policy: 'line-ar', budgetLines: 5, anchorLines: 1, recentLines: 2, scoreScope: 'head' },
+  'lineAR-own-b': { policy: 'line-ar', budgetLines: 4, anchorLines: 1, recentLines: 1, scoreScope: 'layer' },
 };
 
 /** Positions in the live slots of each (row, head) of a layer, ascending, the condition's included. */

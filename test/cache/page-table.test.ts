@@ -21,7 +21,7 @@ const starts: fc.Arbitrary<Progress> = fc
     anchorLines: fc.nat({ max: 3 }),
     recentLines: fc.nat({ max: 3 }),
     extra: fc.nat({ max: 4 }),
-    policy: fc.constantFrom('linear' as const, 'streaming' as const, 'full' as const),
+    policy: fc.constantFrom('line-ar' as const, 'streaming' as const, 'full' as const),
   })
   .map(({ anchorLines, recentLines, extra, policy, ...shape }) => {
     const budget = policy === 'full' ? {} : { budgetLines: anchorLines + recentLines + 1 + extra };

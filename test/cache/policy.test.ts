@@ -35,7 +35,7 @@ describe('cache options', () => {
     );
     const property = (name: (typeof counts)[number], value: number, lines: number) => {
       assert.throws(
-        () => planCache({ policy: 'linear', budgetLines: 4, [name]: value }, lines),
+        () => planCache({ policy: 'line-ar', budgetLines: 4, [name]: value }, lines),
         (error) =>
           error instanceof OptionError &&
           error.message.startsWith(`cache.${name}: expected a whole number`) &&
@@ -49,7 +49,7 @@ describe('cache options', () => {
 
   it('refuse a budget below anchors, recent lines and the line being drawn, unless it holds the image', () => {
     const small = fc.nat({ max: 6 });
-    const property = (anchorLines: number, recentLines: number, missing: number, policy: 'linear' | 'streaming') => {
+    const property = (anchorLines: number, recentLines: number, missing: number, policy: 'line-ar' | 'streaming') => {
       const least = anchorLines + recentLines + 1;
       const budgetLines = Math.max(1, least - 1 - missing);
       fc.pre(budgetLines < least);
@@ -63,7 +63,7 @@ describe('cache options', () => {
       );
       assert.equal(planCache(options, budgetLines).budgetLines, budgetLines);
     };
-    const policies = fc.constantFrom('linear' as const, 'streaming' as const);
+    const policies = fc.constantFrom('line-ar' as const, 'streaming' as const);
     fc.assert(fc.property(small, small, small, policies, property), { numRuns: 1000 });
   });
 
@@ -73,7 +73,7 @@ describe('cache options', () => {
       anchorLines: number,
       recentLines: number,
       extra: number,
-      policy: 'linear' | 'streaming',
+      policy: 'line-ar' | 'streaming',
     ) => {
       const budgetLines = anchorLines + recentLines + 1 + extra;
       const plan = planCache({ policy, budgetLines, anchorLines, recentLines }, lines);
@@ -81,7 +81,7 @@ describe('cache options', () => {
         assert.deepEqual([plan.budgetLines, plan.middleLines, plan.scored], [lines, 0, false]);
       } else {
         assert.equal(plan.anchorLines + plan.middleLines + plan.recentLines + 1, budgetLines);
-        assert.equal(plan.middleLines, policy === 'linear' ? extra : 0);
+        assert.equal(plan.middleLines, policy === 'line-ar' ? extra : 0);
         assert.ok(plan.recentLines >= recentLines);
         assert.equal(plan.scored, plan.middleLines > 0);
       }
@@ -93,7 +93,7 @@ describe('cache options', () => {
         small,
         small,
         small,
-        fc.constantFrom('linear' as const, 'streaming' as const),
+        fc.constantFrom('line-ar' as const, 'streaming' as const),
         check,
       ),
       { numRuns: 1000 },
@@ -103,6 +103,10 @@ describe('cache options', () => {
   it('keep everything unless a budget is given', () => {
     const { policy, budgetLines, scored } = planCache({}, 24);
     assert.deepEqual([policy, budgetLines, scored], ['full', 24, false]);
-    assert.equal(planCache({ budgetLines: 4 }, 24).policy, 'linear');
+    assert.equal(planCache({ budgetLines: 4 }, 24).policy, 'line-ar');
+  });
+
+  it('names the new name of a policy that has been renamed', () => {
+    assert.throws(() => planCache({ policy: 'linear' as never, budgetLines: 4 }, 24), /expected line-ar/);
   });
 });

@@ -15,7 +15,7 @@ const shapes: fc.Arbitrary<RunShape> = fc
     anchorLines: fc.nat({ max: 3 }),
     recentLines: fc.nat({ max: 3 }),
     extra: fc.nat({ max: 4 }),
-    policy: fc.constantFrom('linear' as const, 'streaming' as const),
+    policy: fc.constantFrom('line-ar' as const, 'streaming' as const),
   })
   .map(({ anchorLines, recentLines, extra, policy, ...rest }) => ({
     ...rest,

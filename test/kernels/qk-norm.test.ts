@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { headNorm } from '../../src/kernels/qk-norm.ts';
+import { qkNorm } from '../../src/kernels/qk-norm.ts';
 import { close } from '../support/close.ts';
 import { randomValues } from '../support/random.ts';
 import { compute, testRuntime } from '../support/runtime.ts';
@@ -26,7 +26,7 @@ const shapes = fc.record({
   seed: fc.nat(),
 });
 
-describe('headNorm', () => {
+describe('qkNorm', () => {
   it('norms every query and key head over its channels, and leaves values as they are', async () => {
     const runtime = await testRuntime();
     const check = async (f: { rows: number; heads: number; kvHeads: number; headDim: number; seed: number }) => {
@@ -39,7 +39,7 @@ describe('headNorm', () => {
       using g = runtime.tensor([normed, f.headDim], 'f32', 'gain', gain);
       using b = runtime.tensor([normed, f.headDim], 'f32', 'bias', bias);
 
-      const y = await compute(runtime, () => headNorm(qkv, { gain: g, bias: b, epsilon: 1e-5 }));
+      const y = await compute(runtime, () => qkNorm(qkv, { gain: g, bias: b, epsilon: 1e-5 }));
 
       // sums of up to 128 terms below 4 in f32, over a deviation that is seldom below 0.1: 128 · 2^-24 · 4 / 0.1
       close(y, oracle(x, gain, bias, all, f.headDim), { absolute: 3.1e-4, relative: 1e-4 });

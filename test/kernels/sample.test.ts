@@ -11,7 +11,7 @@ import { randomValues } from '../support/random.ts';
 import { testRuntime } from '../support/runtime.ts';
 
 interface Drawn {
-  /** Not normalised, [B, V]. */
+  /** Not normalized, [B, V]. */
   readonly weights: Float32Array;
   readonly tokens: readonly Uint32Array[];
 }
@@ -36,7 +36,7 @@ async function draw(
   return { weights: (await program.result.read()) as Float32Array, tokens: await sampler.read() };
 }
 
-function normalised(weights: Float32Array): Float64Array {
+function normalized(weights: Float32Array): Float64Array {
   const sum = weights.reduce((total, w) => total + w, 0);
   return Float64Array.from(weights, (w) => w / sum);
 }
@@ -56,7 +56,7 @@ describe('sample', () => {
       const logits = randomValues(f.seed, f.vocabulary).map((v) => 6 * v);
       const { weights } = await draw(runtime, logits, f.vocabulary, 1, f);
       // exp in f32 of values up to 40 below the largest: 40 · 2^-24, and the same for sums
-      close(normalised(weights), filteredProbabilities(logits, f), { absolute: 1e-5 });
+      close(normalized(weights), filteredProbabilities(logits, f), { absolute: 1e-5 });
     };
     await fc.assert(fc.asyncProperty(filters, check), { numRuns: 40 });
   });
@@ -94,7 +94,7 @@ describe('sample', () => {
     const logits = Float32Array.from([...cond, ...uncond]);
     const expected = guide(cond, uncond, 3.5);
     const { weights } = await draw(runtime, logits, 64, 1, { guidanceScale: 3.5 });
-    close(normalised(weights), filteredProbabilities(expected, { temperature: 1, topK: 0, topP: 1 }), {
+    close(normalized(weights), filteredProbabilities(expected, { temperature: 1, topK: 0, topP: 1 }), {
       absolute: 1e-5,
     });
     const best = (values: Float32Array) => values.indexOf(Math.max(...values));

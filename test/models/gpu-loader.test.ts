@@ -36,9 +36,9 @@ async function checkStack({ heights, inputs, hasGain, hasBias, seed }: Case): Pr
   const gain = hasGain ? randomValues(seed + 1, inputs) : new Float32Array(inputs).fill(1);
   const bias = hasBias ? randomValues(seed + 2, outputs) : new Float32Array(outputs);
   const input = randomValues(seed + 3, inputs);
-  const starts = heights.map((_, i) => heights.slice(0, i).reduce((sum, height) => sum + height, 0));
+  const leftPadding = heights.map((_, i) => heights.slice(0, i).reduce((sum, height) => sum + height, 0));
   const matrices = heights.map((height, i) => {
-    const values = rows.slice(starts[i]! * inputs, (starts[i]! + height) * inputs);
+    const values = rows.slice(leftPadding[i]! * inputs, (leftPadding[i]! + height) * inputs);
     return [`matrix ${i}`, { shape: [height, inputs], values }] as const;
   });
   const checkpoint = memoryCheckpoint({

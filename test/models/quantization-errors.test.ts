@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { GROUP, MOST } from '../../src/kernels/linear/quantize.ts';
+import { GROUP, QMAX } from '../../src/kernels/linear/quantize.ts';
 import { blockBytes } from '../../src/kernels/linear/weight.ts';
 import { ErrorLoader, relativeError } from '../../src/models/error-loader.ts';
 import { fittingPresets } from '../../src/models/fitting.ts';
-import { quantisationErrors } from '../../src/models/quantization-errors.ts';
+import { quantizationErrors } from '../../src/models/quantization-errors.ts';
 import { SizeLoader } from '../../src/models/size-loader.ts';
 import { openCheckpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
 import { Weights } from '../../src/tensor/checkpoint/weights.ts';
@@ -23,7 +23,7 @@ function rowErrors(row: Float32Array, most: number): number[] {
   });
 }
 
-describe('errors of quantisation', () => {
+describe('errors of quantization', () => {
   it('are those of the definition, for every matrix of a layer and with the gain folded in', async () => {
     const sizes = fc.record({
       dtype: fc.constantFrom('int8' as const, 'int4' as const),
@@ -53,7 +53,7 @@ describe('errors of quantisation', () => {
       const folded = matrices.map((matrix) => matrix.map((w, i) => w * gain[i % inputs]!));
       const errors = folded.map((matrix) =>
         Array.from({ length: outputs }, (_, r) => matrix.subarray(r * inputs, (r + 1) * inputs)).flatMap((row) =>
-          rowErrors(row, MOST[dtype]),
+          rowErrors(row, QMAX[dtype]),
         ),
       );
       // q times a scale is exact in f32: 7 and 11 bits
@@ -69,11 +69,11 @@ describe('errors of quantisation', () => {
     await fc.assert(property, { numRuns: 60 });
   });
 
-  it('are measured of the matrices that the model quantises, in the order of loading', async () => {
+  it('are measured of the matrices that the model quantizes, in the order of loading', async () => {
     const checkpoint = await openCheckpoint(await fileSource('checkpoints/emoji/gpt.safetensors'));
     const [fit] = await fittingPresets(checkpoint);
 
-    const matrices = await quantisationErrors(checkpoint, 'int4', { fit: fit! });
+    const matrices = await quantizationErrors(checkpoint, 'int4', { fit: fit! });
 
     await checkpoint.close();
     assert.equal(fit?.preset.name, 'emoji');
@@ -92,7 +92,7 @@ describe('errors of quantisation', () => {
         'feed_forward.w2.weight',
       ],
     );
-    const sizes = new SizeLoader('int4', fit!.preset.keptInFloat('checkpoint'));
+    const sizes = new SizeLoader('int4', fit!.preset.unquantized('checkpoint'));
     await fit!.preset.take('checkpoint', sizes);
     assert.ok(matrices.reduce((sum, { bytes }) => sum + bytes, 0) < sizes.bytes); // tables and vectors beside them
   });
@@ -116,7 +116,7 @@ describe('errors of quantisation', () => {
     const checkpoint = valueCheckpoint('file', tensors);
     assert.deepEqual(await fittingPresets(checkpoint), []);
 
-    const matrices = await quantisationErrors(checkpoint, 'int8');
+    const matrices = await quantizationErrors(checkpoint, 'int8');
 
     assert.deepEqual(
       matrices.map(({ name }) => name),
@@ -124,14 +124,14 @@ describe('errors of quantisation', () => {
     );
     tensors['blocks.0.q.weight']!.values[3] = Number.NaN;
     await assert.rejects(
-      quantisationErrors(checkpoint, 'int8'),
+      quantizationErrors(checkpoint, 'int8'),
       (error) => error instanceof FormatError && /^file: blocks\.0\.q\.weight: expected finite/.test(error.message),
     );
   });
 
   it('of zeros are none', async () => {
     const checkpoint = valueCheckpoint('file', { w: { shape: [32, 32], values: new Float32Array(1024) } });
-    const matrices = await quantisationErrors(checkpoint, 'int4');
+    const matrices = await quantizationErrors(checkpoint, 'int4');
     assert.deepEqual([relativeError(matrices), relativeError([])], [0, 0]);
   });
 });

@@ -6,8 +6,8 @@ import { openGolden } from '../support/golden.ts';
 import { testRuntime } from '../support/runtime.ts';
 import { goldenConfig, loadBare, trace } from '../support/trace.ts';
 
-describe('a quantised model', () => {
-  it('drifts from its float logits as little as its steps are fine, and takes the bytes that are planned', async () => {
+describe('a quantized model', () => {
+  it('diverges from its float logits as little as its steps are fine, and takes the bytes that are planned', async () => {
     const runtime = await testRuntime();
     const golden = await openGolden('llamagen-c2i');
     const config = goldenConfig('llamagen-c2i');

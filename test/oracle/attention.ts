@@ -52,11 +52,15 @@ export function attend({ query, keys, values }: Cell): Attended {
 }
 
 /** Turns the pairs of a head by (cos, sin) [D / 2, 2]. */
-export function rotate(head: ArrayLike<number>, angles: ArrayLike<number>, pairing: 'adjacent' | 'halves'): number[] {
+export function rotate(
+  head: ArrayLike<number>,
+  angles: ArrayLike<number>,
+  pairing: 'interleaved' | 'half-split',
+): number[] {
   const half = head.length / 2;
   const turned = Array.from(head);
   for (let p = 0; p < half; p++) {
-    const [i, j] = pairing === 'adjacent' ? [2 * p, 2 * p + 1] : [p, p + half];
+    const [i, j] = pairing === 'interleaved' ? [2 * p, 2 * p + 1] : [p, p + half];
     const [cos, sin] = [angles[2 * p]!, angles[2 * p + 1]!];
     turned[i] = head[i]! * cos - head[j]! * sin;
     turned[j] = head[j]! * cos + head[i]! * sin;

@@ -10,21 +10,21 @@ export interface EncoderCase {
   /** [H, 2 T − 1] */
   readonly bias: Float32Array;
   /** [R] */
-  readonly starts: readonly number[];
+  readonly leftPadding: readonly number[];
 }
 
 /** [R · T, H · D]; rows of padding are zeros. */
 export function encoderAttentionOracle(given: EncoderCase): Float64Array {
-  const { rows, tokens, heads, headDim, qkv, bias, starts } = given;
+  const { rows, tokens, heads, headDim, qkv, bias, leftPadding } = given;
   const inner = heads * headDim;
   const y = new Float64Array(rows * tokens * inner);
   const part = (row: number, token: number, which: number, head: number) =>
     qkv.subarray(((row * tokens + token) * 3 + which) * inner + head * headDim).subarray(0, headDim);
   for (let row = 0; row < rows; row++) {
     for (let head = 0; head < heads; head++) {
-      for (let query = starts[row]!; query < tokens; query++) {
+      for (let query = leftPadding[row]!; query < tokens; query++) {
         const q = part(row, query, 0, head);
-        const keys = Array.from({ length: tokens - starts[row]! }, (_, i) => starts[row]! + i);
+        const keys = Array.from({ length: tokens - leftPadding[row]! }, (_, i) => leftPadding[row]! + i);
         const scores = keys.map(
           (key) =>
             part(row, key, 1, head).reduce((sum, k, c) => sum + k * q[c]!, 0) +

@@ -7,7 +7,7 @@ export interface Image {
   readonly values: ArrayLike<number>;
 }
 
-/** Nearest neighbour, both sides doubled. */
+/** Nearest neighbor, both sides doubled. */
 export function doubleImage({ rows, columns, channels, values }: Image): Image {
   const out = new Float64Array(4 * rows * columns * channels);
   for (let i = 0; i < out.length; i++) {

@@ -10,7 +10,7 @@ export function goldenT5Config(): T5Config {
     heads: args.num_heads,
     headDim: args.d_kv,
     width: args.d_model,
-    hidden: args.d_ff,
+    intermediateSize: args.d_ff,
     vocabulary: args.vocab_size,
     buckets: args.relative_attention_num_buckets,
     maxDistance: args.relative_attention_max_distance,

@@ -10,14 +10,14 @@ export interface GpuShape {
   readonly lineLength: number;
   readonly condition: number;
   /** First live condition token of each row. */
-  readonly starts: readonly number[];
+  readonly leftPadding: readonly number[];
   /** Whether positions count from a row's first live token. */
   readonly isShifted: boolean;
   readonly kvHeads: number;
   /** Query heads of each KV head. */
   readonly group: number;
   readonly headDim: number;
-  readonly pairing: 'adjacent' | 'halves';
+  readonly pairing: 'interleaved' | 'half-split';
   readonly dtype: 'f16' | 'f32';
   readonly cache: CacheOptions;
   /** Whose numbers each row is fed, where not its own. */
@@ -37,9 +37,9 @@ export const gpuShapes: fc.Arbitrary<GpuShape> = fc
     kvHeads: fc.integer({ min: 1, max: 2 }),
     group: fc.integer({ min: 1, max: 2 }),
     headDim: fc.constantFrom(4, 8, 12, 100),
-    pairing: fc.constantFrom('adjacent' as const, 'halves' as const),
+    pairing: fc.constantFrom('interleaved' as const, 'half-split' as const),
     dtype: fc.constantFrom('f16' as const, 'f32' as const),
-    policy: fc.constantFrom('linear' as const, 'linear' as const, 'linear' as const, 'streaming' as const),
+    policy: fc.constantFrom('line-ar' as const, 'line-ar' as const, 'line-ar' as const, 'streaming' as const),
     scoreScope: fc.constantFrom('head' as const, 'layer' as const),
     anchorLines: fc.nat({ max: 2 }),
     recentLines: fc.nat({ max: 2 }),
@@ -51,7 +51,7 @@ export const gpuShapes: fc.Arbitrary<GpuShape> = fc
     const budgetLines = Math.max(anchorLines + recentLines + 1, Math.min(rest.lines - 1, 2 + recentLines + extra));
     return {
       ...rest,
-      starts: masked.map((start) => Math.min(start, rest.condition - 1)),
+      leftPadding: masked.map((start) => Math.min(start, rest.condition - 1)),
       cache: { policy, scoreScope, anchorLines, recentLines, budgetLines },
     };
   });
@@ -60,8 +60,8 @@ export function planOf({ cache, lines }: GpuShape): CachePlan {
   return planCache(cache, lines);
 }
 
-export function shiftsOf({ starts, isShifted }: GpuShape): readonly number[] {
-  return starts.map((start) => (isShifted ? start : 0));
+export function positionOffsetsOf({ leftPadding, isShifted }: GpuShape): readonly number[] {
+  return leftPadding.map((start) => (isShifted ? start : 0));
 }
 
 /** Channels of queries, keys and values of one token. */
@@ -94,6 +94,6 @@ export function qkvRows(
   layer: number,
   tokens: readonly number[],
 ): Float32Array<ArrayBuffer> {
-  const rows = shape.starts.flatMap((_, row) => tokens.map((token) => qkvOf(shape, seed, { layer, row, token })));
+  const rows = shape.leftPadding.flatMap((_, row) => tokens.map((token) => qkvOf(shape, seed, { layer, row, token })));
   return Float32Array.from(rows.flatMap((row) => [...row]));
 }

@@ -2,7 +2,7 @@
 
 import type { KvStore } from '../../src/cache/kv-store.ts';
 import { PageTable } from '../../src/cache/page-table.ts';
-import { type GpuShape, shiftsOf } from './gpu-inputs.ts';
+import { type GpuShape, positionOffsetsOf } from './gpu-inputs.ts';
 import type { Held, StoreHistory, StoreMoment } from './store-invariants.ts';
 
 /** Beside what any store tells, the line's attention to each slot before scores are shared among heads. */
@@ -19,7 +19,7 @@ export interface GpuCell {
 /** Records an image, with the liveness that a page table of its own tells. */
 export class GpuRecorder {
   readonly #table: PageTable;
-  readonly #starts: Held[] = [];
+  readonly #leftPadding: Held[] = [];
   readonly #moments: GpuMoment[][] = [];
   #live: ReadonlySet<number>;
   #scores: Float32Array[] = [];
@@ -39,7 +39,7 @@ export class GpuRecorder {
 
   async begin(): Promise<void> {
     for (const held of await this.#held()) {
-      this.#starts.push(held);
+      this.#leftPadding.push(held);
       this.#moments.push([]);
     }
   }
@@ -54,13 +54,13 @@ export class GpuRecorder {
 
   async beforeLineEnd(): Promise<void> {
     const { plan, slots } = this.store;
-    const { layers, starts, kvHeads } = this.shape;
-    const none = new Float32Array(starts.length * kvHeads * slots);
+    const { layers, leftPadding, kvHeads } = this.shape;
+    const none = new Float32Array(leftPadding.length * kvHeads * slots);
     this.#scores = await Promise.all(range(layers).map((layer) => (plan.scored ? this.store.scores(layer) : none)));
   }
 
   async lineEnded(line: number): Promise<void> {
-    const { lineLength, kvHeads, starts } = this.shape;
+    const { lineLength, kvHeads, leftPadding } = this.shape;
     const end = this.#table.endLine();
     const freedPage = end.kind === 'evict' ? end.leavingPage : undefined;
     const freed = new Set(end.kind === 'evict' ? range(lineLength, end.leavingSlot) : []);
@@ -68,8 +68,8 @@ export class GpuRecorder {
     const slots = range(this.store.slots);
     for (const [cell, held] of (await this.#held()).entries()) {
       const of = (at: number) => {
-        const inLayer = at % (starts.length * kvHeads);
-        const scores = this.#scores[Math.floor(at / (starts.length * kvHeads))]!;
+        const inLayer = at % (leftPadding.length * kvHeads);
+        const scores = this.#scores[Math.floor(at / (leftPadding.length * kvHeads))]!;
         return scores.subarray(inLayer * slots.length, (inLayer + 1) * slots.length);
       };
       const sharing = this.store.plan.scoreScope === 'layer' ? range(kvHeads, cell - (cell % kvHeads)) : [cell];
@@ -80,28 +80,28 @@ export class GpuRecorder {
   }
 
   cells(): GpuCell[] {
-    const { kvHeads, starts } = this.shape;
+    const { kvHeads, leftPadding } = this.shape;
     const { plan } = this.store;
     return this.#moments.map((moments, cell) => ({
-      layer: Math.floor(cell / (starts.length * kvHeads)),
-      row: Math.floor(cell / kvHeads) % starts.length,
+      layer: Math.floor(cell / (leftPadding.length * kvHeads)),
+      row: Math.floor(cell / kvHeads) % leftPadding.length,
       head: cell % kvHeads,
-      history: { ...this.shape, plan, start: this.#starts[cell]!, moments },
+      history: { ...this.shape, plan, start: this.#leftPadding[cell]!, moments },
     }));
   }
 
   /** Of every layer, row and KV head, in this order. */
   async #held(): Promise<Held[]> {
     const { headDim, kvHeads, layers, condition } = this.shape;
-    const shifts = shiftsOf(this.shape);
+    const positionOffsets = positionOffsetsOf(this.shape);
     const { slots } = this.store;
     const layersHeld = range(layers).map(async (layer) => {
       const [positions, { keys, values }] = await Promise.all([
         this.store.positions(layer),
         this.store.contents(layer),
       ]);
-      return range(shifts.length * kvHeads).map((cell): Held => {
-        const shift = shifts[Math.floor(cell / kvHeads)]!;
+      return range(positionOffsets.length * kvHeads).map((cell): Held => {
+        const shift = positionOffsets[Math.floor(cell / kvHeads)]!;
         const tokenIn = (slot: number) => {
           const position = positions[cell * slots + slot]!;
           if (slot >= condition) return position + shift;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { attend, rotate } from '../oracle/attention.ts';
 import { SlotModel, StoreModel } from '../oracle/store.ts';
-import { anglesOf, type GpuShape, qkvOf, shiftsOf } from './gpu-inputs.ts';
+import { anglesOf, type GpuShape, positionOffsetsOf, qkvOf } from './gpu-inputs.ts';
 import { type GpuCell, type GpuMoment, vectors } from './gpu-recorder.ts';
 import type { GpuImage } from './gpu-store-run.ts';
 
@@ -14,7 +14,7 @@ export function checkHeld(shape: GpuShape, cell: GpuCell): void {
   slots.slots.splice(0, shape.condition, ...range(shape.condition));
   const page = (index: number) => range(shape.lineLength, shape.condition + index * shape.lineLength);
   const middle = range(plan.middleLines, plan.anchorLines).flatMap(page);
-  for (const { moment, held, evicted } of modelled(shape, cell)) {
+  for (const { moment, held, evicted } of modeled(shape, cell)) {
     if (moment.kind === 'token') slots.slots[moment.slot] = shape.condition + moment.token;
     else if (moment.freedPage !== undefined) slots.fill(new Set(evicted), middle, page(moment.freedPage));
     const live = moment.tokens.filter((token) => token >= shape.condition).sort((a, b) => a - b);
@@ -27,10 +27,10 @@ export function checkHeld(shape: GpuShape, cell: GpuCell): void {
 export function checkWritten(shape: GpuShape, image: GpuImage, cell: GpuCell): void {
   const { kvHeads, group, headDim, pairing, dtype, condition } = shape;
   const angles = anglesOf(shape);
-  // a rotation in f32 of values up to 3 √2; WGSL leaves open which neighbour an f32 is rounded to as f16
+  // a rotation in f32 of values up to 3 √2; WGSL leaves open which neighbor an f32 is rounded to as f16
   const tolerance = (value: number) => 2 ** -20 + (dtype === 'f16' ? 2 ** -10 * Math.abs(value) + 2 ** -24 : 0);
   const check = (token: number, contents: unknown) => {
-    const position = Math.max(token - shiftsOf(shape)[cell.row]!, 0);
+    const position = Math.max(token - positionOffsetsOf(shape)[cell.row]!, 0);
     const qkv = qkvOf(shape, image.seed, { ...cell, token });
     const at = (kvHeads * group + cell.head) * headDim;
     const turn = angles.subarray(position * headDim, (position + 1) * headDim);
@@ -47,8 +47,8 @@ export function checkWritten(shape: GpuShape, image: GpuImage, cell: GpuCell): v
 
 /** Every token attends to all that the regions hold, and to nothing else; scores are the line's mean probabilities. */
 export function checkAttention(shape: GpuShape, image: GpuImage, cell: GpuCell): void {
-  const { condition, starts, group, lineLength } = shape;
-  const start = starts[cell.row]!;
+  const { condition, leftPadding, group, lineLength } = shape;
+  const start = leftPadding[cell.row]!;
   const written = new Map(range(condition).map((token) => [token, vectors(cell.history.start.contents[token])]));
   const heads = range(group, cell.head * group);
   const expect = (token: number, visible: readonly number[], h: number) =>
@@ -65,7 +65,7 @@ export function checkAttention(shape: GpuShape, image: GpuImage, cell: GpuCell):
     }
   }
   const means = new Map<number, Mean>();
-  for (const { moment, before, held } of modelled(shape, cell)) {
+  for (const { moment, before, held } of modeled(shape, cell)) {
     if (moment.kind === 'line') {
       if (cell.history.plan.scored) checkScores(moment, before, means);
       means.clear();
@@ -106,7 +106,7 @@ function checkScores(moment: GpuMoment, before: readonly number[], means: Readon
 }
 
 /** The moments of a cell with what the regions of the plain model hold after each, in tokens of the sequence. */
-function* modelled(shape: GpuShape, cell: GpuCell) {
+function* modeled(shape: GpuShape, cell: GpuCell) {
   const { condition, lines, lineLength } = shape;
   const model = new StoreModel({ ...cell.history.plan, lines, lineLength });
   let before = cell.history.start.tokens;
@@ -126,7 +126,7 @@ function* modelled(shape: GpuShape, cell: GpuCell) {
 
 function queryOf(shape: GpuShape, image: GpuImage, cell: GpuCell, token: number, h: number): number[] {
   const { headDim, pairing } = shape;
-  const position = Math.max(token - shiftsOf(shape)[cell.row]!, 0);
+  const position = Math.max(token - positionOffsetsOf(shape)[cell.row]!, 0);
   const qkv = qkvOf(shape, image.seed, { ...cell, token });
   const angles = anglesOf(shape).subarray(position * headDim, (position + 1) * headDim);
   return rotate(qkv.subarray(h * headDim, (h + 1) * headDim), angles, pairing);
@@ -134,9 +134,9 @@ function queryOf(shape: GpuShape, image: GpuImage, cell: GpuCell, token: number,
 
 function outputOf(shape: GpuShape, image: GpuImage, cell: GpuCell, token: number, h: number): Float32Array {
   const { condition, kvHeads, group, headDim } = shape;
-  const inPrefix = token < condition;
-  const all = inPrefix ? image.prefix[cell.layer]! : image.outputs[token - condition]![cell.layer]!;
-  const line = inPrefix ? cell.row * condition + token : cell.row;
+  const inPrefill = token < condition;
+  const all = inPrefill ? image.prefill[cell.layer]! : image.outputs[token - condition]![cell.layer]!;
+  const line = inPrefill ? cell.row * condition + token : cell.row;
   return all.subarray((line * kvHeads * group + h) * headDim, (line * kvHeads * group + h + 1) * headDim);
 }
 

@@ -8,7 +8,7 @@ type Shapes = Map<string, readonly number[]>;
 const WIDTHS: Readonly<Record<string, number>> = { 'janus-pro-1b': 2048, 'janus-pro-7b': 4096 };
 
 /** SigLIP large, patches of 16 of 384 pixels. */
-const TOWER = { layers: 24, width: 1024, hidden: 4096, patches: 576, patch: 16 } as const;
+const TOWER = { layers: 24, width: 1024, intermediateSize: 4096, patches: 576, patch: 16 } as const;
 
 export function janusSkipped(model: string): Shapes {
   const width = WIDTHS[model]!;
@@ -23,10 +23,10 @@ export function janusSkipped(model: string): Shapes {
 
 function addTower(shapes: Shapes): void {
   const at = 'vision_model.vision_tower';
-  const { layers, width, hidden, patches, patch } = TOWER;
+  const { layers, width, intermediateSize, patches, patch } = TOWER;
   const mlp = (name: string) => {
-    dense(shapes, `${name}.fc1`, hidden, width);
-    dense(shapes, `${name}.fc2`, width, hidden);
+    dense(shapes, `${name}.fc1`, intermediateSize, width);
+    dense(shapes, `${name}.fc2`, width, intermediateSize);
   };
   shapes.set(`${at}.pos_embed`, [1, patches, width]);
   convolution(shapes, `${at}.patch_embed.proj`, [width, 3, patch, patch]);

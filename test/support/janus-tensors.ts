@@ -3,12 +3,12 @@
 type Shapes = Map<string, readonly number[]>;
 
 const SIZES = {
-  'janus-pro-1b': { layers: 24, width: 2048, hidden: 5632 },
-  'janus-pro-7b': { layers: 30, width: 4096, hidden: 11008 },
+  'janus-pro-1b': { layers: 24, width: 2048, intermediateSize: 5632 },
+  'janus-pro-7b': { layers: 30, width: 4096, intermediateSize: 11008 },
 } as const;
 
 export function janusTensors(model: string): Shapes {
-  const { layers, width, hidden } = SIZES[model as keyof typeof SIZES];
+  const { layers, width, intermediateSize } = SIZES[model as keyof typeof SIZES];
   const shapes: Shapes = new Map();
   const dense = (name: string, outputs: number, inputs: number) => {
     shapes.set(`${name}.weight`, [outputs, inputs]);
@@ -18,8 +18,8 @@ export function janusTensors(model: string): Shapes {
   for (let i = 0; i < layers; i++) {
     const at = `language_model.model.layers.${i}`;
     for (const part of ['q', 'k', 'v', 'o']) shapes.set(`${at}.self_attn.${part}_proj.weight`, [width, width]);
-    for (const part of ['gate', 'up']) shapes.set(`${at}.mlp.${part}_proj.weight`, [hidden, width]);
-    shapes.set(`${at}.mlp.down_proj.weight`, [width, hidden]);
+    for (const part of ['gate', 'up']) shapes.set(`${at}.mlp.${part}_proj.weight`, [intermediateSize, width]);
+    shapes.set(`${at}.mlp.down_proj.weight`, [width, intermediateSize]);
     shapes.set(`${at}.input_layernorm.weight`, [width]);
     shapes.set(`${at}.post_attention_layernorm.weight`, [width]);
   }

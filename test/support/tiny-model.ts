@@ -10,7 +10,7 @@ export async function tinyModel(runtime: Runtime, dtype: MatrixDtype = 'f32'): P
   const gpt = await openGolden('llamagen-c2i');
   const vq = await openGolden('llamagen-vq');
   const vqConfig = {
-    codebook: { count: 256, width: 8, normalised: true },
+    codebook: { count: 256, width: 8, normalized: true },
     zChannels: 32,
     baseChannels: 32,
     multipliers: [2, 1],

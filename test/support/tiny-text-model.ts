@@ -18,7 +18,7 @@ export async function tinyTextModel(runtime: Runtime, { tokenizer, withEncoder =
   const vq = await openGolden('llamagen-vq');
   const t5 = await openGolden('t5');
   const vqConfig = {
-    codebook: { count: 256, width: 8, normalised: true },
+    codebook: { count: 256, width: 8, normalized: true },
     zChannels: 32,
     baseChannels: 32,
     multipliers: [2, 1],

@@ -22,7 +22,7 @@ import type { Tensor } from '../../src/tensor/tensor.ts';
 export function goldenConfig(folder: string): LlamaGenConfig {
   const {
     model_args: args,
-    ffn_hidden: hidden,
+    ffn_hidden: intermediateSize,
     grid,
   } = JSON.parse(readFileSync(`test/golden/${folder}/config.json`, 'utf8'));
   return {
@@ -30,7 +30,7 @@ export function goldenConfig(folder: string): LlamaGenConfig {
     heads: args.n_head,
     kvHeads: args.n_kv_head,
     width: args.dim,
-    hidden: hidden ?? 172,
+    intermediateSize: intermediateSize ?? 172,
     vocabulary: args.vocab_size,
     side: grid,
     ropeBase: args.rope_base,
@@ -108,16 +108,16 @@ export interface TraceOptions<Prompt> {
 export async function trace<Prompt>(model: Bare<Prompt>, options: TraceOptions<Prompt>): Promise<Taps[]> {
   const { runtime, grid } = model;
   using condition = model.condition(options.prompt, options.guided);
-  const { rows, images, tokens, starts, shifts } = condition;
+  const { rows, images, promptLength, leftPadding, positionOffsets } = condition;
   const dtype = options.dtype ?? 'f32';
-  const shape = { ...model.geometry, ...grid, condition: tokens, starts, shifts, dtype };
+  const shape = { ...model.geometry, ...grid, condition: promptLength, leftPadding, positionOffsets, dtype };
   using store = await KvStore.open(runtime, shape, planCache(options.cache ?? {}, grid.lines));
   using token = runtime.tensor([images], 'u32', 'token');
   const pass = (x: Tensor, memory: Memory, length: number) => tapped(model, x, memory, length);
-  using prefix = await runtime.record('prefix', () => pass(condition.embeddings(), store.prefix, tokens));
-  using step = await runtime.record('step', () => pass(model.embed(token, rows), store.line, 1));
-  prefix.run();
-  const entries = [await readTaps(prefix.result)];
+  using prefill = await runtime.record('prefill', () => pass(condition.embeddings(), store.prefill, promptLength));
+  using step = await runtime.record('step', () => pass(model.embed(token, rows), store.decode, 1));
+  prefill.run();
+  const entries = [await readTaps(prefill.result)];
   for (let i = 0; i < grid.lines * grid.lineLength - 1; i++) {
     token.write(Uint32Array.from(options.choose(entries[i]!.logits, i)));
     const after = store.place(i);

@@ -7,6 +7,6 @@ import { streaming } from './streaming.ts';
 
 export type { EvictionPolicy };
 
-export const POLICIES = { full, streaming, linear: lineAr } as const satisfies Record<string, EvictionPolicy>;
+export const POLICIES = { full, streaming, 'line-ar': lineAr } as const satisfies Record<string, EvictionPolicy>;
 
 export type PolicyName = keyof typeof POLICIES;

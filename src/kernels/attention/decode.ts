@@ -15,14 +15,14 @@ import { DeviceError } from '../../tensor/errors.ts';
 import { type Constants, defineKernel } from '../../tensor/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
-/** How heads are turned: pairs of neighbours (2p, 2p + 1), or halves (p, p + D / 2). */
+/** How heads are turned: pairs of neighbors (2p, 2p + 1), or halves (p, p + D / 2). */
 export interface Rotation {
   /** cos and sin, f32 [positions, D / 2, 2]. */
   readonly angles: Tensor;
-  readonly pairing: 'adjacent' | 'halves';
+  readonly pairing: 'interleaved' | 'half-split';
 }
 
-/** Slots of some rows of one layer. `quads` are groups of 4 channels. */
+/** Slots of some rows of one layer. `vec4s` are groups of 4 channels. */
 export interface SlotBank {
   readonly firstRow: number;
   readonly rows: number;
@@ -61,15 +61,15 @@ export interface AttentionInputs {
   readonly qkv: Tensor;
   readonly rotation: Rotation;
   /** Per row: first live condition slot, and what is subtracted from positions; u32 [R, 2]. */
-  readonly rowStarts: Tensor;
+  readonly rowOffsets: Tensor;
   readonly bank: SlotBank;
   readonly step: Tensor;
   /** [R · T, H · D], filled for the bank's rows. */
   readonly y: Tensor;
   readonly shape: AttentionShape;
-  /** New tokens a row: 1 in a step, all condition tokens in a prefix. */
+  /** New tokens a row: 1 in a step, all condition tokens in a prefill. */
   readonly tokens: number;
-  readonly phase: 'prefix' | 'line';
+  readonly phase: 'prefill' | 'decode';
 }
 
 /** Bytes of workgroup memory that a store of `slots` slots needs. */
@@ -82,8 +82,8 @@ function attentionThreads(headDim: number, isSoftware: boolean): number {
   return Math.max(isSoftware ? 32 : 128, 2 ** Math.ceil(Math.log2(headDim / 4)));
 }
 
-/** Attends from `tokens` new tokens a row of the bank. In a prefix the keys must have been put by `putPrefix`. */
-export function pagedAttention(inputs: AttentionInputs): void {
+/** Attends from `tokens` new tokens a row of the bank. In a prefill the keys must have been put by `appendPrefill`. */
+export function decodeAttention(inputs: AttentionInputs): void {
   const { qkv, bank, shape, tokens, phase } = inputs;
   const needed = attentionWorkgroupBytes(shape.slots, shape.headDim);
   const most = qkv.runtime.device.limits.maxComputeWorkgroupStorageSize;
@@ -93,31 +93,31 @@ export function pagedAttention(inputs: AttentionInputs): void {
     );
   }
   const { tensors, constants } = common(inputs);
-  const scored = phase === 'line' && bank.scores !== undefined;
+  const scored = phase === 'decode' && bank.scores !== undefined;
   qkv.runtime.dispatch(
     kernel,
     { ...tensors, y: inputs.y, ...(scored && { scores: bank.scores! }) },
-    { ...constants, IN_LINE: phase === 'line', SCORED: scored },
+    { ...constants, DECODING: phase === 'decode', SCORED: scored },
     [shape.kvHeads, tokens, bank.rows],
   );
 }
 
-/** Rotates and stores the keys and values of a prefix: token t of every row goes to slot t. */
-export function putPrefix(inputs: AttentionInputs): void {
+/** Rotates and stores the keys and values of a prefill: token t of every row goes to slot t. */
+export function appendPrefill(inputs: AttentionInputs): void {
   const { tensors, constants } = common(inputs);
-  inputs.qkv.runtime.dispatch(prefixKernel, tensors, constants, [
+  inputs.qkv.runtime.dispatch(appendKernel, tensors, constants, [
     inputs.shape.kvHeads,
     inputs.tokens,
     inputs.bank.rows,
   ]);
 }
 
-function common({ qkv, rotation, rowStarts, bank, step, shape, tokens }: AttentionInputs) {
+function common({ qkv, rotation, rowOffsets, bank, step, shape, tokens }: AttentionInputs) {
   return {
     tensors: {
       qkv,
       angles: rotation.angles,
-      rowStarts,
+      rowOffsets,
       keys: bank.keys,
       values: bank.values,
       positions: bank.positions,
@@ -133,7 +133,7 @@ function common({ qkv, rotation, rowStarts, bank, step, shape, tokens }: Attenti
       FIRST_ROW: bank.firstRow,
       TOKENS: tokens,
       THREADS: attentionThreads(shape.headDim, qkv.runtime.isSoftware),
-      ADJACENT: rotation.pairing === 'adjacent',
+      INTERLEAVED: rotation.pairing === 'interleaved',
     },
   };
 }
@@ -141,9 +141,9 @@ function common({ qkv, rotation, rowStarts, bank, step, shape, tokens }: Attenti
 const BINDINGS = {
   qkv: 'read f32',
   angles: 'read vec2f',
-  rowStarts: 'read u32',
-  keys: 'write quad',
-  values: 'write quad',
+  rowOffsets: 'read u32',
+  keys: 'write vec4',
+  values: 'write vec4',
   positions: 'write u32',
   scores: 'write f32',
   y: 'write f32',
@@ -152,10 +152,10 @@ const BINDINGS = {
 
 const SHARED = `
 ${STEP_STRUCT}
-const QUADS = DIM / 4;
+const VEC4S = DIM / 4;
 const HALF = DIM / 2;
 const STRIDE = (HEADS + 2 * KV_HEADS) * DIM;
-fn pair(p: u32) -> vec2u { return select(vec2u(p, p + HALF), vec2u(2 * p, 2 * p + 1), ADJACENT); }
+fn pair(p: u32) -> vec2u { return select(vec2u(p, p + HALF), vec2u(2 * p, 2 * p + 1), INTERLEAVED); }
 fn rotated(at: u32, position: u32, p: u32) -> vec2f {
   let i = pair(p);
   let a = vec2f(qkv[at + i.x], qkv[at + i.y]);
@@ -174,31 +174,31 @@ fn put(lane: u32, cell: u32, token: u32, head: u32, slot: u32, position: u32) {
   }
   workgroupBarrier();
   let value = key + KV_HEADS * DIM;
-  for (var c = lane; c < QUADS; c += THREADS) {
-    keys_put((cell * QUADS + c) * SLOTS + slot, vec4f(newKey[4 * c], newKey[4 * c + 1], newKey[4 * c + 2], newKey[4 * c + 3]));
-    values_put((cell * SLOTS + slot) * QUADS + c, vec4f(qkv[value + 4 * c], qkv[value + 4 * c + 1], qkv[value + 4 * c + 2], qkv[value + 4 * c + 3]));
+  for (var c = lane; c < VEC4S; c += THREADS) {
+    keys_put((cell * VEC4S + c) * SLOTS + slot, vec4f(newKey[4 * c], newKey[4 * c + 1], newKey[4 * c + 2], newKey[4 * c + 3]));
+    values_put((cell * SLOTS + slot) * VEC4S + c, vec4f(qkv[value + 4 * c], qkv[value + 4 * c + 1], qkv[value + 4 * c + 2], qkv[value + 4 * c + 3]));
   }
   if (lane == 0) { positions[cell * SLOTS + slot] = position; }
 }`;
 
-const prefixKernel = defineKernel(
-  'putPrefix',
+const appendKernel = defineKernel(
+  'appendPrefill',
   BINDINGS,
   `${SHARED}
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = FIRST_ROW + group.z;
-  let shift = rowStarts[2 * row + 1];
+  let shift = rowOffsets[2 * row + 1];
   put(lane, group.z * KV_HEADS + group.x, row * TOKENS + group.y, group.x, group.y, group.y - min(group.y, shift));
 }`,
 );
 
-const kernel = defineKernel('pagedAttention', BINDINGS, attentionBody);
+const kernel = defineKernel('decodeAttention', BINDINGS, attentionBody);
 
-function attentionBody({ IN_LINE, SCORED }: Constants): string {
+function attentionBody({ DECODING, SCORED }: Constants): string {
   return `${SHARED}
 const GROUP = HEADS / KV_HEADS;
-const PARTS = THREADS / QUADS;
+const PARTS = THREADS / VEC4S;
 var<workgroup> query: array<f32, DIM>;
 var<workgroup> weight: array<f32, SLOTS>;
 var<workgroup> mosts: array<f32, THREADS>;
@@ -210,10 +210,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let row = FIRST_ROW + group.z;
   let head = group.x;
   let cell = group.z * KV_HEADS + head;
-  let start = rowStarts[2 * row];
-  let shift = rowStarts[2 * row + 1];
+  let start = rowOffsets[2 * row];
+  let shift = rowOffsets[2 * row + 1];
   ${
-    IN_LINE
+    DECODING
       ? `let token = row;
   let position = CONDITION + step.token - shift;
   let extent = step.extent;
@@ -235,10 +235,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     var most = -3.0e38;
     for (var s = lane; s < extent; s += THREADS) {
       var score = -3.0e38;
-      if (${IN_LINE ? 's >= start && !(s >= step.deadFrom && s < step.deadTo)' : 's >= start || s == group.y'}) {
+      if (${DECODING ? 's >= start && !(s >= step.deadFrom && s < step.deadTo)' : 's >= start || s == group.y'}) {
         score = 0.0;
-        for (var c = 0u; c < QUADS; c++) {
-          let k = keys_at((cell * QUADS + c) * SLOTS + s);
+        for (var c = 0u; c < VEC4S; c++) {
+          let k = keys_at((cell * VEC4S + c) * SLOTS + s);
           score += dot(k, vec4f(query[4 * c], query[4 * c + 1], query[4 * c + 2], query[4 * c + 3]));
         }
         score *= inverseSqrt(f32(DIM));
@@ -261,16 +261,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var i = 0u; i < THREADS; i++) { sum += sums[i]; }
     ${SCORED ? 'for (var s = lane; s < extent; s += THREADS) { scores[cell * SLOTS + s] += weight[s] / (sum * f32(GROUP * LINE)); }' : ''}
     var total = vec4f(0.0);
-    let c = lane % QUADS;
-    if (lane < PARTS * QUADS) {
-      for (var s = lane / QUADS; s < extent; s += PARTS) {
-        total += weight[s] * values_at((cell * SLOTS + s) * QUADS + c);
+    let c = lane % VEC4S;
+    if (lane < PARTS * VEC4S) {
+      for (var s = lane / VEC4S; s < extent; s += PARTS) {
+        total += weight[s] * values_at((cell * SLOTS + s) * VEC4S + c);
       }
     }
     totals[lane] = total;
     workgroupBarrier();
-    if (lane < QUADS) {
-      for (var i = 1u; i < PARTS; i++) { total += totals[i * QUADS + lane]; }
+    if (lane < VEC4S) {
+      for (var i = 1u; i < PARTS; i++) { total += totals[i * VEC4S + lane]; }
       total /= sum;
       let at = (token * HEADS + h) * DIM + 4 * lane;
       y[at] = total.x;

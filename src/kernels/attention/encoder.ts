@@ -1,11 +1,11 @@
 /**
  * Attention of an encoder: every token of a row sees every other that is not padding, both ways, in many heads.
  *
- *     y[r, t, h] = Σ_s softmax_s(q_t · k_s + bias[h, s − t + T − 1]) v_s        s from starts[r] to T − 1
+ *     y[r, t, h] = Σ_s softmax_s(q_t · k_s + bias[h, s − t + T − 1]) v_s        s from leftPadding[r] to T − 1
  *
  * The products are not divided by √D: T5 folds that into its weights. A thread owns one query of one head and walks the keys
- * once, scaling what it has so far when a larger score comes; its neighbours read the same keys, and nothing is shared or
- * waited for. Padding stands before `starts[r]`; its rows of y are zeros. Sums in f32. Source: arXiv 1910.10683, 2.1;
+ * once, scaling what it has so far when a larger score comes; its neighbors read the same keys, and nothing is shared or
+ * waited for. Padding stands before `leftPadding[r]`; its rows of y are zeros. Sums in f32. Source: arXiv 1910.10683, 2.1;
  * transformers, modeling_t5.py, T5Attention.
  */
 
@@ -20,14 +20,14 @@ export interface EncoderAttentionInputs {
   /** What is added to a score, by head and by how far the key stands behind the query: f32 [H, 2 T − 1]. */
   readonly bias: Tensor;
   /** First token of each row that is not padding, u32 [R]. */
-  readonly starts: Tensor;
+  readonly leftPadding: Tensor;
 }
 
 /** qkv [R · T, 3 · H · D] f32: queries, keys, values → [R · T, H · D] f32. Throws ShapeError unless 4 divides D. */
-export function encoderAttention(qkv: Tensor, { bias, starts }: EncoderAttentionInputs, label: string): Tensor {
+export function encoderAttention(qkv: Tensor, { bias, leftPadding }: EncoderAttentionInputs, label: string): Tensor {
   const [places, width] = qkv.matrix(`${label}: qkv`);
   const [heads, distances] = bias.matrix(`${label}: bias`);
-  const rows = starts.count;
+  const rows = leftPadding.count;
   const tokens = (distances + 1) / 2;
   if (places !== rows * tokens || width % (3 * 4 * heads) !== 0) {
     throw new ShapeError(
@@ -35,17 +35,17 @@ export function encoderAttention(qkv: Tensor, { bias, starts }: EncoderAttention
     );
   }
   const y = qkv.runtime.result([places, width / 3], 'f32', label);
-  const constants = { TOKENS: tokens, HEADS: heads, QUADS: width / 12 / heads };
+  const constants = { TOKENS: tokens, HEADS: heads, VEC4S: width / 12 / heads };
   const groups = [Math.ceil(tokens / THREADS), heads, rows];
-  qkv.runtime.dispatch(kernel, { qkv, bias, starts, y }, constants, groups);
+  qkv.runtime.dispatch(kernel, { qkv, bias, leftPadding, y }, constants, groups);
   return y;
 }
 
 const kernel = defineKernel(
   'encoderAttention',
-  { qkv: 'read vec4f', bias: 'read f32', starts: 'read u32', y: 'write vec4f' },
-  ({ QUADS }: Constants) => {
-    const quads = (piece: (i: number) => string) => unroll(Number(QUADS), piece);
+  { qkv: 'read vec4f', bias: 'read f32', leftPadding: 'read u32', y: 'write vec4f' },
+  ({ VEC4S }: Constants) => {
+    const vec4s = (piece: (i: number) => string) => unroll(Number(VEC4S), piece);
     return `
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -53,29 +53,29 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let head = group.y;
   let row = group.z;
   if (query >= TOKENS) { return; }
-  let first = starts[row];
+  let first = leftPadding[row];
   let place = (row * TOKENS + query) * HEADS + head;
-  ${quads((i) => `var y${i} = vec4f();`)}
+  ${vec4s((i) => `var y${i} = vec4f();`)}
   var sum = 1.0;
   if (query >= first) {
-    let q = ((row * TOKENS + query) * 3u * HEADS + head) * QUADS;
-    ${quads((i) => `let q${i} = qkv[q + ${i}u];`)}
+    let q = ((row * TOKENS + query) * 3u * HEADS + head) * VEC4S;
+    ${vec4s((i) => `let q${i} = qkv[q + ${i}u];`)}
     var largest = -3.4e38;
     sum = 0.0;
     for (var key = first; key < TOKENS; key++) {
-      let k = ((row * TOKENS + key) * 3u * HEADS + HEADS + head) * QUADS;
-      let v = k + HEADS * QUADS;
+      let k = ((row * TOKENS + key) * 3u * HEADS + HEADS + head) * VEC4S;
+      let v = k + HEADS * VEC4S;
       var score = bias[head * (2u * TOKENS - 1u) + key + TOKENS - 1u - query];
-      ${quads((i) => `score += dot(q${i}, qkv[k + ${i}u]);`)}
+      ${vec4s((i) => `score += dot(q${i}, qkv[k + ${i}u]);`)}
       let next = max(largest, score);
       let scale = exp(largest - next);
       let weight = exp(score - next);
       largest = next;
       sum = sum * scale + weight;
-      ${quads((i) => `y${i} = y${i} * scale + weight * qkv[v + ${i}u];`)}
+      ${vec4s((i) => `y${i} = y${i} * scale + weight * qkv[v + ${i}u];`)}
     }
   }
-  ${quads((i) => `y[place * QUADS + ${i}u] = y${i} / sum;`)}
+  ${vec4s((i) => `y[place * VEC4S + ${i}u] = y${i} / sum;`)}
 }`;
   },
 );

@@ -30,7 +30,7 @@ export function evict({ bank, step, shape, middleSlot, middleSlots, scoreScope }
   const { keys, values, positions, scores } = bank;
   const constants = {
     KV_HEADS: shape.kvHeads,
-    QUADS: shape.headDim / 4,
+    VEC4S: shape.headDim / 4,
     SLOTS: shape.slots,
     LINE: shape.lineLength,
     MIDDLE: middleSlot,
@@ -62,7 +62,7 @@ fn main(@builtin(global_invocation_id) at: vec3u) {
 
 const kernel = defineKernel(
   'evict',
-  { keys: 'write quad', values: 'write quad', positions: 'write u32', scores: 'read f32', step: 'uniform Step' },
+  { keys: 'write vec4', values: 'write vec4', positions: 'write u32', scores: 'read f32', step: 'uniform Step' },
   `${STEP_STRUCT}
 const CANDIDATES = KEPT + LINE;
 const THREADS = 64;
@@ -114,13 +114,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   workgroupBarrier();
   let count = workgroupUniformLoad(&moves);
-  for (var i = lane; i < count * QUADS; i += THREADS) {
-    let hole = slotOf(holes[i / QUADS]);
-    let mover = slotOf(movers[i / QUADS]);
-    let c = i % QUADS;
-    keys_put((cell * QUADS + c) * SLOTS + hole, keys_at((cell * QUADS + c) * SLOTS + mover));
-    values_put((cell * SLOTS + hole) * QUADS + c, values_at((cell * SLOTS + mover) * QUADS + c));
-    if (c == 0) { positions[cell * SLOTS + hole] = place[movers[i / QUADS]]; }
+  for (var i = lane; i < count * VEC4S; i += THREADS) {
+    let hole = slotOf(holes[i / VEC4S]);
+    let mover = slotOf(movers[i / VEC4S]);
+    let c = i % VEC4S;
+    keys_put((cell * VEC4S + c) * SLOTS + hole, keys_at((cell * VEC4S + c) * SLOTS + mover));
+    values_put((cell * SLOTS + hole) * VEC4S + c, values_at((cell * SLOTS + mover) * VEC4S + c));
+    if (c == 0) { positions[cell * SLOTS + hole] = place[movers[i / VEC4S]]; }
   }
 }`,
 );

@@ -4,7 +4,7 @@
  *     y[p] = Σ_s softmax_s(q_p · k_s / √C) v_s        qkv [P, 3 C]: q, then k, then v   y [P, C]
  *
  * Three kernels: all products q · k, their softmax, and the sums of v. The products are kept as [s][p], so that threads of
- * neighbouring places read and write neighbouring addresses and nothing is shared or waited for. They take 4 P² bytes,
+ * neighboring places read and write neighboring addresses and nothing is shared or waited for. They take 4 P² bytes,
  * P rounded up to whole tiles, so that what lies beyond is computed and not looked at.
  */
 
@@ -27,7 +27,7 @@ export function attention(qkv: Tensor, label: string): Tensor {
   if (channels % 4 !== 0)
     throw new ShapeError(`${label}: expected qkv [P, 3 C] where 4 divides C, got ${describeShape(qkv.shape)}`);
   const padded = roundUp(places, THREADS * OWN);
-  const constants = { PLACES: places, PADDED: padded, QUADS: channels / 4 };
+  const constants = { PLACES: places, PADDED: padded, VEC4S: channels / 4 };
   const products = runtime.result([padded, padded], 'f32', `${label}: products`);
   runtime.dispatch(productsKernel, { qkv, products }, constants, [padded / THREADS / OWN, padded / TILE]);
   const sums = runtime.result([padded], 'f32', `${label}: sums`);
@@ -52,10 +52,10 @@ const productsKernel = defineKernel(
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let key0 = group.y * ${TILE}u;
   let query0 = group.x * ${THREADS * OWN}u + lane;
-  ${tile((k) => `let k${k} = (min(key0 + ${k}u, PLACES - 1u) * 3u + 1u) * QUADS;`)}
-  ${own((q) => `let q${q} = min(query0 + ${q * THREADS}u, PLACES - 1u) * 3u * QUADS;`)}
+  ${tile((k) => `let k${k} = (min(key0 + ${k}u, PLACES - 1u) * 3u + 1u) * VEC4S;`)}
+  ${own((q) => `let q${q} = min(query0 + ${q * THREADS}u, PLACES - 1u) * 3u * VEC4S;`)}
   ${own((q) => tile((k) => `var s${q}_${k} = 0.0;`))}
-  for (var c = 0u; c < QUADS; c++) {
+  for (var c = 0u; c < VEC4S; c++) {
     ${own((q) => `let query${q} = qkv[q${q} + c];`)}
     ${tile((k) => `{ let key = qkv[k${k} + c]; ${own((q) => `s${q}_${k} += dot(query${q}, key);`)} }`)}
   }
@@ -90,15 +90,15 @@ const valuesKernel = defineKernel(
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(global_invocation_id) at: vec3u) {
   let query0 = at.y * ${TILE}u;
-  let quad = at.x;
-  if (quad >= QUADS) { return; }
+  let vector = at.x;
+  if (vector >= VEC4S) { return; }
   ${tile((q) => `var s${q} = vec4f();`)}
   for (var key = 0u; key < PLACES; key++) {
-    let v = qkv[(key * 3u + 2u) * QUADS + quad];
+    let v = qkv[(key * 3u + 2u) * VEC4S + vector];
     let place = (key * PADDED + query0) / 4u;
     ${unroll(TILE / 4, (i) => `let p${i} = products[place + ${i}u];`)}
     ${tile((q) => `s${q} += v * p${q >> 2}.${'xyzw'[q & 3]};`)}
   }
-  ${tile((q) => `if (query0 + ${q}u < PLACES) { y[(query0 + ${q}u) * QUADS + quad] = s${q} / sums[query0 + ${q}u]; }`)}
+  ${tile((q) => `if (query0 + ${q}u < PLACES) { y[(query0 + ${q}u) * VEC4S + vector] = s${q} / sums[query0 + ${q}u]; }`)}
 }`,
 );

@@ -5,7 +5,7 @@
  *     y[v, u, o] = b[o] + Σ_{i, j, c} W[o, i, j, c] · z[v + i − 1, u + j − 1, c] + residual[v, u, o]
  *
  * z is x, or with `upsample` x[floor(v / 2), floor(u / 2)]. Images are [Y, X, C], so that a 1 x 1 convolution is `linear`
- * on [Y · X, C]. Sums in f32. A thread owns `TILE` neighbouring pixels of a row and a quad of outputs: a column of x is
+ * on [Y · X, C]. Sums in f32. A thread owns `TILE` neighboring pixels of a row and a vector of outputs: a column of x is
  * read once for the three taps and four outputs that see it, a weight once for all pixels.
  */
 
@@ -59,7 +59,7 @@ export interface ConvTile {
 
 /**
  * SwiftShader pays most for loads, so it gets the biggest register tile; lavapipe takes seconds to compile one; a GPU
- * needs many threads in flight. Three colours are so little work that only the time to compile counts.
+ * needs many threads in flight. Three colors are so little work that only the time to compile counts.
  */
 export function pickConvTile(outputs: number, kind: DriverKind): ConvTile {
   const SPREAD = Math.min(LANES, roundUp(outputs, 4)) / 4;
@@ -67,13 +67,13 @@ export function pickConvTile(outputs: number, kind: DriverKind): ConvTile {
   return { TILE, SPREAD, GROUP: Math.floor(64 / SPREAD) };
 }
 
-const bindings = { x: 'read vec4f', w: 'read quad', sizes: 'uniform Sizes' } as const;
+const bindings = { x: 'read vec4f', w: 'read vec4', sizes: 'uniform Sizes' } as const;
 const kernel = defineKernel(
   'conv',
   { ...bindings, bias: 'read vec4f', residual: 'read vec4f', y: 'write vec4f' },
   (constants) => body(constants, true),
 );
-/** For outputs that are no whole quads, such as three colours. */
+/** For outputs that are no whole vec4s, such as three colors. */
 const oddKernel = defineKernel(
   'convOdd',
   { ...bindings, bias: 'read f32', residual: 'read f32', y: 'write f32' },
@@ -93,21 +93,21 @@ function body(constants: Constants, wholeQuads: boolean): string {
     inside(read) ? `select(vec4f(), x[at${read} + c], inside${read})` : `x[at${read} + c]`;
   const put = (pixel: number) =>
     wholeQuads
-      ? `let quad${pixel} = place / 4u + ${pixel}u * (outputs / 4u);
-      y[quad${pixel}] = s${pixel} + offset + select(vec4f(), residual[quad${pixel}], hasResidual);`
+      ? `let vector${pixel} = place / 4u + ${pixel}u * (outputs / 4u);
+      y[vector${pixel}] = s${pixel} + offset + select(vec4f(), residual[vector${pixel}], hasResidual);`
       : `for (var k = 0u; k < min(4u, sizes.count - output); k++) {
       let one = place + ${pixel}u * outputs + k;
       y[one] = s${pixel}[k] + bias[sizes.first + output + k] + select(0.0, residual[one], hasResidual);
     }`;
   return `
 /** Of x; \`first\` and \`count\` are the outputs of this part of the weight. */
-struct Sizes { rows: i32, columns: i32, quads: u32, outputs: u32, first: u32, count: u32, hasResidual: u32 }
+struct Sizes { rows: i32, columns: i32, vec4s: u32, outputs: u32, first: u32, count: u32, hasResidual: u32 }
 
 @compute @workgroup_size(${SPREAD}, ${GROUP})
 fn main(@builtin(global_invocation_id) at: vec3u) {
   let output = at.x * 4u;
   let columns = sizes.columns;
-  let quads = sizes.quads;
+  let vec4s = sizes.vec4s;
   let outputs = sizes.outputs;
   let high = SCALE * sizes.rows;
   let wide = SCALE * columns;
@@ -115,7 +115,7 @@ fn main(@builtin(global_invocation_id) at: vec3u) {
   if (at.y >= tiles * u32(high) || output >= sizes.count) { return; }
   let v = i32(at.y / tiles);
   let u0 = i32(at.y % tiles) * TILE;
-  let tap = quads * ${LANES}u; // quads of a tap in a block: see linear-weight.ts
+  let tap = vec4s * ${LANES}u; // vec4s of a tap in a block: see linear-weight.ts
   let left = u0 / SCALE - 1;
   let w0 = output / ${LANES}u * 9u * tap + output % ${LANES}u * 2u;
   ${unroll(reads, (r) => (inside(r) ? `let inside${r} = ${inside(r)};` : ''))}
@@ -123,8 +123,8 @@ fn main(@builtin(global_invocation_id) at: vec3u) {
   for (var i = 0; i < 3; i++) {
     if (v + i < 1 || v + i > high) { continue; }
     let row = (v + i - 1) / SCALE * columns;
-    ${unroll(reads, (r) => `let at${r} = u32(row + clamp(left + ${r}, 0, columns - 1)) * quads;`)}
-    for (var c = 0u; c < quads; c++) {
+    ${unroll(reads, (r) => `let at${r} = u32(row + clamp(left + ${r}, 0, columns - 1)) * vec4s;`)}
+    for (var c = 0u; c < vec4s; c++) {
       ${unroll(reads, (r) => `let x${r} = ${load(r)};`)}
       let w = w0 + u32(i) * 3u * tap + c / 2u * ${2 * LANES}u + c % 2u;
       ${unroll(

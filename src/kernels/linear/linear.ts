@@ -7,15 +7,15 @@
  * number a row, so it costs no pass of its own. `f` is an activation, or for a paired weight `silu(gate) * up`, or
  * `activation(gate) * up` where one is given.
  * Sums in f32. A thread owns the same lane of `BLOCKS` blocks and `TILE` rows: it reads its weights once for all rows,
- * neighbouring threads read neighbouring addresses, and there is no barrier unless `SPLIT` threads share one sum.
+ * neighboring threads read neighboring addresses, and there is no barrier unless `SPLIT` threads share one sum.
  */
 
 import { ShapeError } from '../../tensor/errors.ts';
 import { type Constants, defineKernel, unroll } from '../../tensor/kernel.ts';
 import { describeShape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { GROUP, MOST } from './quantize.ts';
-import { isQuantised, LANES, type LinearWeight } from './weight.ts';
+import { GROUP, QMAX } from './quantize.ts';
+import { isQuantized, LANES, type LinearWeight } from './weight.ts';
 
 export type Activation = 'none' | 'geluTanh' | 'geluErf';
 
@@ -50,7 +50,7 @@ export function linear(x: Tensor, weight: LinearWeight, options: LinearOptions =
       RESIDUAL: options.residual !== undefined,
       GELU_TANH: options.activation === 'geluTanh',
       GELU_ERF: options.activation === 'geluErf',
-      ...(isQuantised(weight.dtype) && { MOST: MOST[weight.dtype] }),
+      ...(isQuantized(weight.dtype) && { QMAX: QMAX[weight.dtype] }),
       ...tile,
     };
     const tensors = {
@@ -82,9 +82,9 @@ const kernel = defineKernel(
   'linear',
   {
     x: 'read vec4f',
-    w: 'read octet',
+    w: 'read vec8',
     q: 'read u32',
-    scales: 'read quad',
+    scales: 'read vec4',
     bias: 'read f32',
     residual: 'read f32',
     y: 'write f32',
@@ -103,13 +103,13 @@ fn erf(x: f32) -> f32 {
 /** Four signed bytes at once as fractions of 127; of int4 a half of each byte, moved up into the place of a byte. */
 const INT8 = `
 const UNIT = 127.0;
-struct Octet { low: vec4f, high: vec4f }
-fn q_at(i: u32) -> Octet { return Octet(unpack4x8snorm(q[2u * i]), unpack4x8snorm(q[2u * i + 1u])); }`;
+struct Vec8 { low: vec4f, high: vec4f }
+fn q_at(i: u32) -> Vec8 { return Vec8(unpack4x8snorm(q[2u * i]), unpack4x8snorm(q[2u * i + 1u])); }`;
 const INT4 = `
 const UNIT = 127.0 / 16.0;
-struct Octet { low: vec4f, high: vec4f }
-fn q_at(i: u32) -> Octet {
-  return Octet(unpack4x8snorm((q[i] << 4u) & 0xf0f0f0f0u), unpack4x8snorm(q[i] & 0xf0f0f0f0u));
+struct Vec8 { low: vec4f, high: vec4f }
+fn q_at(i: u32) -> Vec8 {
+  return Vec8(unpack4x8snorm((q[i] << 4u) & 0xf0f0f0f0u), unpack4x8snorm(q[i] & 0xf0f0f0f0u));
 }`;
 
 function body(constants: Constants): string {
@@ -123,7 +123,7 @@ function body(constants: Constants): string {
     RESIDUAL,
     GELU_TANH,
     GELU_ERF,
-    MOST: most,
+    QMAX: most,
   } = constants as {
     readonly [name: string]: number;
   };

@@ -11,7 +11,7 @@
 import { fromHalf, toHalf } from '../../tensor/dtype.ts';
 import { FormatError } from '../../tensor/errors.ts';
 
-export type QuantisedDtype = 'int8' | 'int4';
+export type QuantizedDtype = 'int8' | 'int4';
 
 /**
  * Inputs that share a scale. (ours) The matrices of the emoji model lose 0.54 % in int8 and 9.7 % in int4, root mean
@@ -24,10 +24,10 @@ export const GROUP = 32;
 const CHUNK = 8;
 const GROUP_CHUNKS = GROUP / CHUNK;
 
-export const MOST: Readonly<Record<QuantisedDtype, number>> = { int8: 127, int4: 7 };
+export const QMAX: Readonly<Record<QuantizedDtype, number>> = { int8: 127, int4: 7 };
 
 /** Sizes of one block of `lanes` outputs. */
-export interface QuantisedShape {
+export interface QuantizedShape {
   /** Chunks of 8 inputs, in whole groups. */
   readonly chunks: number;
   /** u32 words: [chunk][output][1 or 2]. */
@@ -36,15 +36,15 @@ export interface QuantisedShape {
   readonly scales: number;
 }
 
-export function quantisedShape(inputs: number, lanes: number, dtype: QuantisedDtype): QuantisedShape {
+export function quantizedShape(inputs: number, lanes: number, dtype: QuantizedDtype): QuantizedShape {
   const groups = Math.ceil(inputs / GROUP);
   const chunks = groups * GROUP_CHUNKS;
   return { chunks, words: chunks * lanes * (dtype === 'int4' ? 1 : 2), scales: Math.ceil(groups / 4) * 4 * lanes };
 }
 
 /** Bytes of one block of `lanes` outputs. */
-export function quantisedBytes(inputs: number, lanes: number, dtype: QuantisedDtype): number {
-  const { words, scales } = quantisedShape(inputs, lanes, dtype);
+export function quantizedBytes(inputs: number, lanes: number, dtype: QuantizedDtype): number {
+  const { words, scales } = quantizedShape(inputs, lanes, dtype);
   return 4 * words + 2 * scales;
 }
 
@@ -53,18 +53,18 @@ export function quantisedBytes(inputs: number, lanes: number, dtype: QuantisedDt
  *
  * Throws FormatError, naming `place`, for values that are not finite or too large for an f16 scale.
  */
-export function quantiseBlock(
+export function quantizeBlock(
   block: Float32Array,
   inputs: number,
   lanes: number,
-  dtype: QuantisedDtype,
+  dtype: QuantizedDtype,
   place: string,
 ): { readonly words: Uint32Array<ArrayBuffer>; readonly scales: Float32Array<ArrayBuffer> } {
-  const shape = quantisedShape(inputs, lanes, dtype);
+  const shape = quantizedShape(inputs, lanes, dtype);
   const words = new Uint32Array(shape.words);
-  const scales = blockScales(block, shape, lanes, MOST[dtype], place);
+  const scales = blockScales(block, shape, lanes, QMAX[dtype], place);
   const perChunk = dtype === 'int4' ? 1 : 2;
-  const most = MOST[dtype];
+  const most = QMAX[dtype];
   for (let at = 0; at < block.length; at += CHUNK) {
     const chunk = Math.floor(at / CHUNK / lanes);
     const lane = (at / CHUNK) % lanes;
@@ -92,16 +92,16 @@ function scaleAt(group: number, lane: number, lanes: number): number {
 /** max |w| / most of every group, rounded to f16. */
 function blockScales(
   block: Float32Array,
-  shape: QuantisedShape,
+  shape: QuantizedShape,
   lanes: number,
   most: number,
   place: string,
 ): Float32Array<ArrayBuffer> {
   const largest = new Float32Array(shape.scales);
-  for (let octet = 0; octet * CHUNK < block.length; octet++) {
-    const index = scaleAt(Math.floor(octet / lanes / GROUP_CHUNKS), octet % lanes, lanes);
+  for (let vec8 = 0; vec8 * CHUNK < block.length; vec8++) {
+    const index = scaleAt(Math.floor(vec8 / lanes / GROUP_CHUNKS), vec8 % lanes, lanes);
     let size = largest[index]!;
-    for (let i = 0; i < CHUNK; i++) size = Math.max(size, Math.abs(block[octet * CHUNK + i]!)); // NaN stays, to be found below
+    for (let i = 0; i < CHUNK; i++) size = Math.max(size, Math.abs(block[vec8 * CHUNK + i]!)); // NaN stays, to be found below
     largest[index] = size;
   }
   const scales = fromHalf(toHalf(largest.map((size) => size / most)));
@@ -111,20 +111,20 @@ function blockScales(
 }
 
 /** Words and scales back to values, in the order they were given. For errors and tests. */
-export function dequantiseBlock(
+export function dequantizeBlock(
   { words, scales }: { readonly words: Uint32Array; readonly scales: Float32Array },
   count: number,
   lanes: number,
-  dtype: QuantisedDtype,
+  dtype: QuantizedDtype,
 ): Float32Array<ArrayBuffer> {
   const perChunk = dtype === 'int4' ? 1 : 2;
   const values = new Float32Array(count);
-  for (let octet = 0; octet * CHUNK < count; octet++) {
-    const scale = scales[scaleAt(Math.floor(octet / lanes / GROUP_CHUNKS), octet % lanes, lanes)]!;
+  for (let vec8 = 0; vec8 * CHUNK < count; vec8++) {
+    const scale = scales[scaleAt(Math.floor(vec8 / lanes / GROUP_CHUNKS), vec8 % lanes, lanes)]!;
     for (let i = 0; i < CHUNK; i++) {
-      const word = words[octet * perChunk + (dtype === 'int4' ? 0 : i >> 2)]!;
+      const word = words[vec8 * perChunk + (dtype === 'int4' ? 0 : i >> 2)]!;
       const q = dtype === 'int4' ? (word << (28 - nibbleShift(i))) >> 28 : (word << (24 - 8 * (i & 3))) >> 24;
-      values[octet * CHUNK + i] = q * scale;
+      values[vec8 * CHUNK + i] = q * scale;
     }
   }
   return values;

@@ -2,7 +2,7 @@
  * Weights of linear layers, packed for the kernel.
  *
  * Outputs are grouped in blocks of `LANES`. Inside a block the order is [chunk of 8 inputs][output][8 inputs]: threads of
- * a block that walk along the inputs read neighbouring 16 bytes (f16). A matrix too large for one binding is split into
+ * a block that walk along the inputs read neighboring 16 bytes (f16). A matrix too large for one binding is split into
  * parts of whole blocks. A paired weight interleaves two matrices block by block, gate then up.
  */
 
@@ -11,7 +11,7 @@ import { DeviceError, ShapeError } from '../../tensor/errors.ts';
 import type { Runtime } from '../../tensor/runtime.ts';
 import { roundUp } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type QuantisedDtype, quantiseBlock, quantisedBytes, quantisedShape } from './quantize.ts';
+import { type QuantizedDtype, quantizeBlock, quantizedBytes, quantizedShape } from './quantize.ts';
 
 /** Outputs in a block, and threads that share it. */
 export const LANES = 32;
@@ -19,12 +19,12 @@ export const LANES = 32;
 export const CHUNK = 8;
 
 /** How matrices are stored. */
-export type MatrixDtype = 'f32' | 'f16' | QuantisedDtype;
+export type MatrixDtype = 'f32' | 'f16' | QuantizedDtype;
 
 export interface LinearPart {
   /** Values, or words of whole numbers. */
   readonly tensor: Tensor;
-  /** Of a quantised weight. */
+  /** Of a quantized weight. */
   readonly scales: Tensor | undefined;
   readonly firstBlock: number;
   readonly blocks: number;
@@ -56,18 +56,18 @@ export function blockCount(inputs: number): number {
   return LANES * roundUp(inputs, CHUNK);
 }
 
-export function isQuantised(dtype: MatrixDtype): dtype is QuantisedDtype {
+export function isQuantized(dtype: MatrixDtype): dtype is QuantizedDtype {
   return dtype === 'int8' || dtype === 'int4';
 }
 
-/** Storage of what is not quantised beside matrices of that dtype: tables, convolutions, keys and values. */
+/** Storage of what is not quantized beside matrices of that dtype: tables, convolutions, keys and values. */
 export function floatDtype(dtype: MatrixDtype): 'f32' | 'f16' {
   return dtype === 'f32' ? 'f32' : 'f16';
 }
 
 /** Bytes of one block on the GPU, scales included. */
 export function blockBytes(inputs: number, dtype: MatrixDtype): number {
-  return isQuantised(dtype) ? quantisedBytes(inputs, LANES, dtype) : blockCount(inputs) * ELEMENT_BYTES[dtype];
+  return isQuantized(dtype) ? quantizedBytes(inputs, LANES, dtype) : blockCount(inputs) * ELEMENT_BYTES[dtype];
 }
 
 /**
@@ -103,9 +103,9 @@ export function allocateLinear(runtime: Runtime, shape: LinearShape): LinearWeig
 }
 
 function allocatePart(runtime: Runtime, { label, inputs, dtype }: LinearShape, blocks: number) {
-  if (!isQuantised(dtype))
+  if (!isQuantized(dtype))
     return { tensor: runtime.tensor([blocks, blockCount(inputs)], dtype, label), scales: undefined };
-  const { words, scales } = quantisedShape(inputs, LANES, dtype);
+  const { words, scales } = quantizedShape(inputs, LANES, dtype);
   return {
     tensor: runtime.tensor([blocks, words], 'u32', label),
     scales: runtime.tensor([blocks, scales], 'f16', `scales of ${label}`),
@@ -130,9 +130,9 @@ export function packBlock(rows: Float32Array, inputs: number, gain?: Float32Arra
 }
 
 /**
- * Writes a packed block, quantised on the way where the weight is. `block` counts through all parts.
+ * Writes a packed block, quantized on the way where the weight is. `block` counts through all parts.
  *
- * Throws FormatError, naming `place`, for values that cannot be quantised.
+ * Throws FormatError, naming `place`, for values that cannot be quantized.
  */
 export function writeBlock(
   weight: LinearWeight,
@@ -144,11 +144,11 @@ export function writeBlock(
   const part = weight.parts.find(({ firstBlock, blocks }) => block >= firstBlock && block < firstBlock + blocks);
   if (!part) throw new ShapeError(`${label}: expected a block below its end, got ${block}`);
   const at = block - part.firstBlock;
-  if (!isQuantised(dtype)) {
+  if (!isQuantized(dtype)) {
     part.tensor.writeAt(at * packed.length, packed);
     return;
   }
-  const { words, scales } = quantiseBlock(packed, inputs, LANES, dtype, place);
+  const { words, scales } = quantizeBlock(packed, inputs, LANES, dtype, place);
   part.tensor.writeAt(at * words.length, words);
   part.scales?.writeAt(at * scales.length, scales);
 }

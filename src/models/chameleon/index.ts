@@ -16,36 +16,36 @@ import type { ModelOptions } from '../preset.ts';
 import { textCondition } from '../text/condition.ts';
 import { type ImageSize, promptIds, type TextPrompt } from '../text/prompt.ts';
 import type { TextTokenizer } from '../text/tokenizer/tokenizer.ts';
-import { LUMINA_SAMPLING, type LuminaConfig } from './config.ts';
-import { LUMINA_FLOAT, LUMINA_IGNORED, loadLumina } from './load.ts';
-import { embed, type LuminaLayers, logits } from './model.ts';
+import { CHAMELEON_SAMPLING, type ChameleonConfig } from './config.ts';
+import { CHAMELEON_FLOAT, CHAMELEON_IGNORED, loadChameleon } from './load.ts';
+import { type ChameleonLayers, embed, logits } from './model.ts';
 import { imageGrids } from './size.ts';
-import { expectLuminaTokens, luminaText } from './tokens.ts';
+import { chameleonText, expectChameleonTokens } from './tokens.ts';
 
-export interface LuminaOptions extends ModelOptions {
+export interface ChameleonOptions extends ModelOptions {
   readonly name: string;
-  readonly config: LuminaConfig;
+  readonly config: ChameleonConfig;
 }
 
 /** Tokens of a side of a size grid. */
 const GRID_TOKENS = 2;
 
-export class Lumina implements ImageModel<TextPrompt> {
+export class Chameleon implements ImageModel<TextPrompt> {
   readonly name: string;
   readonly geometry: Geometry;
   readonly kvDtype: Dtype;
   readonly imageTokens: ImageModel<TextPrompt>['imageTokens'];
   readonly patch: number;
-  readonly rounding = 'down';
-  readonly defaults = LUMINA_SAMPLING;
-  readonly #config: LuminaConfig;
+  readonly rounding = 'truncate';
+  readonly defaults = CHAMELEON_SAMPLING;
+  readonly #config: ChameleonConfig;
   readonly #tokenizer: TextTokenizer | undefined;
 
   private constructor(
     readonly runtime: Runtime,
-    { name, config, dtype = 'f16', tokenizer }: LuminaOptions,
+    { name, config, dtype = 'f16', tokenizer }: ChameleonOptions,
     private readonly weights: {
-      readonly layers: LuminaLayers;
+      readonly layers: ChameleonLayers;
       readonly vq: VqDecoder;
       readonly loaders: readonly GpuLoader[];
     },
@@ -68,20 +68,20 @@ export class Lumina implements ImageModel<TextPrompt> {
     runtime: Runtime,
     checkpoint: Checkpoint,
     vqgan: Checkpoint,
-    options: LuminaOptions,
-  ): Promise<Lumina> {
+    options: ChameleonOptions,
+  ): Promise<Chameleon> {
     const { config, tokenizer, dtype = 'f16' } = options;
     const { vq, grids, tokens } = config;
-    if (tokenizer) expectLuminaTokens(tokenizer, tokens, vq.codebook.count, 2 * grids);
-    const loader = new GpuLoader(runtime, new Weights(checkpoint, LUMINA_IGNORED, options), dtype, LUMINA_FLOAT);
+    if (tokenizer) expectChameleonTokens(tokenizer, tokens, vq.codebook.count, 2 * grids);
+    const loader = new GpuLoader(runtime, new Weights(checkpoint, CHAMELEON_IGNORED, options), dtype, CHAMELEON_FLOAT);
     const vqLoader = new GpuLoader(runtime, new Weights(vqgan, VQ_IGNORED, options), dtype, VQ_FLOAT);
     const loaders = [loader, vqLoader];
     try {
-      const layers = await loadLumina(loader, config);
+      const layers = await loadChameleon(loader, config);
       const decoder = await loadVqDecoder(vqLoader, vq);
       for (const { weights } of loaders) weights.finish();
       await runtime.settled();
-      return new Lumina(runtime, options, { layers, vq: decoder, loaders });
+      return new Chameleon(runtime, options, { layers, vq: decoder, loaders });
     } catch (error) {
       for (const one of loaders) one.dispose();
       throw error;
@@ -109,7 +109,7 @@ export class Lumina implements ImageModel<TextPrompt> {
     const tokenizer = this.#tokenizer;
     const { across, down } = this.#grids(prompt);
     const pixels = GRID_TOKENS * this.patch;
-    const encode = tokenizer && ((text: string) => luminaText(tokenizer, text, across * pixels, down * pixels));
+    const encode = tokenizer && ((text: string) => chameleonText(tokenizer, text, across * pixels, down * pixels));
     const texts = promptIds(prompt, { encode, vocabulary, mostTokens });
     const start = [tokens.imageStart, tokens.size + down, tokens.size + across];
     const rows = texts.map((ids) => [...ids, ...start]);

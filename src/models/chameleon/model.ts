@@ -6,7 +6,7 @@ import type { LinearWeight } from '../../kernels/linear/weight.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Transformer } from '../parts/transformer.ts';
 
-export interface LuminaLayers {
+export interface ChameleonLayers {
   readonly tokens: EmbeddingTable;
   readonly transformer: Transformer;
   /** Rows of the image tokens alone, the gain of the last norm folded in. */
@@ -14,11 +14,11 @@ export interface LuminaLayers {
 }
 
 /** tokens u32 [B] → [rows, C] */
-export function embed({ tokens: table }: LuminaLayers, tokens: Tensor, rows: number): Tensor {
+export function embed({ tokens: table }: ChameleonLayers, tokens: Tensor, rows: number): Tensor {
   return embedding(tokens, table, rows);
 }
 
 /** x [R · T, C] → logits of the image tokens, of each row's last token, [R, codes] */
-export function logits({ transformer, head }: LuminaLayers, x: Tensor, tokens: number): Tensor {
+export function logits({ transformer, head }: ChameleonLayers, x: Tensor, tokens: number): Tensor {
   return linear(lastRows(x, tokens), head, { normEpsilon: transformer.normEpsilon });
 }

@@ -2,7 +2,7 @@
 
 import { FormatError } from '../../tensor/errors.ts';
 import type { TextTokenizer } from '../text/tokenizer/tokenizer.ts';
-import type { LuminaTokens } from './config.ts';
+import type { ChameleonTokens } from './config.ts';
 
 const BEGIN = '<s>';
 const END_OF_TURN = '<reserved08706>';
@@ -14,7 +14,7 @@ const FIRST_SIZE = 8800;
  * Ids of a prompt's text: begin token, template, words, end of turn. The reference puts the begin token there itself, so a
  * file that leaves it out is read alike. Source: xllmx/model/tokenizer.py, generate_examples/generate.py.
  */
-export function luminaText(tokenizer: TextTokenizer, prompt: string, width: number, height: number): number[] {
+export function chameleonText(tokenizer: TextTokenizer, prompt: string, width: number, height: number): number[] {
   const text = `Generate an image of ${width}x${height} according to the following prompt:\n${prompt}${END_OF_TURN}`;
   const ids = tokenizer.encode(text);
   const begin = tokenizer.id(BEGIN);
@@ -25,9 +25,9 @@ export function luminaText(tokenizer: TextTokenizer, prompt: string, width: numb
  * Throws FormatError for a special token that is missing or has another id than the model's, of which each is a row of its
  * tables: the image tokens of all codes in order, and the sizes up to `mostGrids`.
  */
-export function expectLuminaTokens(
+export function expectChameleonTokens(
   tokenizer: TextTokenizer,
-  { imageStart, size, newline, firstCode }: LuminaTokens,
+  { imageStart, size, newline, firstCode }: ChameleonTokens,
   codes: number,
   mostGrids: number,
 ): void {

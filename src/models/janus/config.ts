@@ -36,6 +36,22 @@ const SHARED = {
 } as const;
 
 export const JANUS_PRESETS: Readonly<Record<string, JanusConfig>> = {
-  'janus-pro-1b': { ...SHARED, layers: 24, heads: 16, kvHeads: 16, width: 2048, hidden: 5632, headWidth: 2048 },
-  'janus-pro-7b': { ...SHARED, layers: 30, heads: 32, kvHeads: 32, width: 4096, hidden: 11008, headWidth: 4096 },
+  'janus-pro-1b': {
+    ...SHARED,
+    layers: 24,
+    heads: 16,
+    kvHeads: 16,
+    width: 2048,
+    intermediateSize: 5632,
+    headWidth: 2048,
+  },
+  'janus-pro-7b': {
+    ...SHARED,
+    layers: 30,
+    heads: 32,
+    kvHeads: 32,
+    width: 4096,
+    intermediateSize: 11008,
+    headWidth: 4096,
+  },
 };

@@ -32,7 +32,7 @@ export class Janus implements ImageModel<TextPrompt> {
   readonly kvDtype: Dtype;
   readonly imageTokens: ImageModel<TextPrompt>['imageTokens'];
   readonly patch: number;
-  readonly rounding = 'down';
+  readonly rounding = 'truncate';
   readonly defaults = JANUS_SAMPLING;
   readonly #config: JanusConfig;
   readonly #tokenizer: TextTokenizer | undefined;

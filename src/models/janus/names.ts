@@ -60,5 +60,5 @@ export function withOfficialNames(checkpoint: Checkpoint): Checkpoint {
   return { ...checkpoint, tensors };
 }
 
-/** What stays in float when the matrices of the blocks are quantised: generation head, aligner and the VQ tokenizer. */
+/** What stays in float when the matrices of the blocks are quantized: generation head, aligner and the VQ tokenizer. */
 export const JANUS_FLOAT: readonly RegExp[] = [/^gen_head\./, /^gen_aligner\./, /^gen_vision_model\./];

@@ -11,13 +11,13 @@ import { JANUS_FLOAT, JANUS_IGNORED, officialName, withOfficialNames } from './n
 export function janusPreset(name: string): Preset {
   const config = JANUS_PRESETS[name];
   assert(config, `no preset ${name}`);
-  const { side, layers, heads, kvHeads, headDim, width, hidden, vq } = config;
+  const { side, layers, heads, kvHeads, headDim, width, intermediateSize, vq } = config;
   return {
     name,
     grid: { lines: side, lineLength: side },
     geometry: { layers, heads, kvHeads, headDim },
     width,
-    hidden,
+    intermediateSize,
     vocabulary: vq.codebook.count,
     vq,
     conditionTokens: (promptTokens) => promptTokens,
@@ -25,7 +25,7 @@ export function janusPreset(name: string): Preset {
     ignored: () => JANUS_IGNORED,
     officialName,
     withOfficialNames,
-    keptInFloat: () => JANUS_FLOAT,
+    unquantized: () => JANUS_FLOAT,
     take: async (_part, loader) => await loadJanus(loader, config),
     load: async (runtime, { checkpoint }, options) => {
       assert(checkpoint, `${name}: a checkpoint`);

@@ -1,6 +1,6 @@
 /** What a LlamaGen image is drawn from: a class, a text, or the features of a caption. */
 
-import { stackRows } from '../../kernels/concat-rows.ts';
+import { concatRows } from '../../kernels/concat-rows.ts';
 import { type EmbeddingTable, embedding } from '../../kernels/embedding.ts';
 import { linear } from '../../kernels/linear/linear.ts';
 import type { LinearWeight } from '../../kernels/linear/weight.ts';
@@ -60,7 +60,7 @@ function classCondition(
 ): Condition {
   const all = guided ? [...ids, ...ids.map(() => classes)] : ids;
   const tensor = runtime.tensor([all.length], 'u32', 'class ids', Uint32Array.from(all));
-  const shape = { images: ids.length, tokens: 1, starts: all.map(() => 0) };
+  const shape = { images: ids.length, promptLength: 1, leftPadding: all.map(() => 0) };
   return condition([tensor], shape, () => embedding(tensor, table));
 }
 
@@ -76,12 +76,15 @@ function captionCondition(
     ? readCaptions(runtime, expectReader(reader), prompt, tokens)
     : uploadCaptions(runtime, weights, expectCaptions(prompt));
   const project = (features: Tensor) => linear(linear(features, fc1, { activation: 'geluTanh' }), fc2);
-  const { starts } = captions;
-  const images = starts.length;
-  if (!guided) return condition([captions], { images, tokens, starts }, () => project(captions.record()));
+  const { leftPadding } = captions;
+  const images = leftPadding.length;
+  if (!guided)
+    return condition([captions], { images, promptLength: tokens, leftPadding }, () => project(captions.record()));
   const unconditional = runtime.tensor([tokens, width], 'f32', 'no caption', weights.unconditional);
-  return condition([captions, unconditional], { images, tokens, starts: [...starts, ...starts] }, () =>
-    project(stackRows([captions.record(), ...starts.map(() => unconditional)], 'captions')),
+  return condition(
+    [captions, unconditional],
+    { images, promptLength: tokens, leftPadding: [...leftPadding, ...leftPadding] },
+    () => project(concatRows([captions.record(), ...leftPadding.map(() => unconditional)], 'captions')),
   );
 }
 
@@ -103,7 +106,7 @@ function uploadCaptions(
   }
   const tensor = runtime.tensor([captions.length * tokens, width], 'f32', 'captions', features);
   return {
-    starts: captions.map(({ length }) => tokens - length),
+    leftPadding: captions.map(({ length }) => tokens - length),
     record: () => tensor,
     dispose: () => tensor.dispose(),
   };
@@ -111,14 +114,14 @@ function uploadCaptions(
 
 function condition(
   owned: readonly { dispose(): void }[],
-  shape: Pick<Condition, 'images' | 'tokens' | 'starts'>,
+  shape: Pick<Condition, 'images' | 'promptLength' | 'leftPadding'>,
   embeddings: () => Tensor,
 ): Condition {
   const dispose = () => {
     for (const thing of owned) thing.dispose();
   };
-  const shifts = shape.starts.map(() => 0);
-  return { ...shape, rows: shape.starts.length, shifts, embeddings, dispose, [Symbol.dispose]: dispose };
+  const positionOffsets = shape.leftPadding.map(() => 0);
+  return { ...shape, rows: shape.leftPadding.length, positionOffsets, embeddings, dispose, [Symbol.dispose]: dispose };
 }
 
 function isText(prompt: LlamaGenPrompt): prompt is TextPrompt {

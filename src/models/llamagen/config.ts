@@ -21,7 +21,7 @@ export interface LlamaGenConfig {
   readonly kvHeads: number;
   readonly width: number;
   /** Inner width of the MLP. */
-  readonly hidden: number;
+  readonly intermediateSize: number;
   readonly vocabulary: number;
   /** Tokens of a side of the square image. */
   readonly side: number;
@@ -56,7 +56,14 @@ function config(
   size: { readonly layers: number; readonly heads: number; readonly width: number },
   rest: Pick<LlamaGenConfig, 'side' | 'condition' | 'vocabulary' | 'sampling' | 'isEmbedded'>,
 ): LlamaGenConfig {
-  return { ...size, kvHeads: size.heads, hidden: mlpWidth(size.width), ropeBase: 10000, normEpsilon: 1e-5, ...rest };
+  return {
+    ...size,
+    kvHeads: size.heads,
+    intermediateSize: mlpWidth(size.width),
+    ropeBase: 10000,
+    normEpsilon: 1e-5,
+    ...rest,
+  };
 }
 
 function presets(): Record<string, LlamaGenConfig> {

@@ -20,7 +20,7 @@ export function gptIgnored({ isEmbedded, condition }: LlamaGenConfig): readonly 
   return isEmbedded ? [...GPT_IGNORED, ...OTHER_CONDITION[condition.kind]] : GPT_IGNORED;
 }
 
-/** What stays in float when the matrices of the blocks are quantised: the output head and the caption's projection. */
+/** What stays in float when the matrices of the blocks are quantized: the output head and the caption's projection. */
 export const GPT_FLOAT: readonly RegExp[] = [/^output\./, /^cls_embedding\./];
 
 export async function loadTransformer(loader: LayerLoader, config: LlamaGenConfig): Promise<LlamaGenTransformer> {
@@ -39,11 +39,11 @@ export async function loadTransformer(loader: LayerLoader, config: LlamaGenConfi
   const angles = loader.constant('rotation', [condition + side * side, headDim / 2, 2], () =>
     rotationTable(condition, side, headDim, ropeBase),
   );
-  return { tokens, blocks, output, rotation: { angles, pairing: 'adjacent' }, normEpsilon };
+  return { tokens, blocks, output, rotation: { angles, pairing: 'interleaved' }, normEpsilon };
 }
 
 async function loadBlock(loader: LayerLoader, config: LlamaGenConfig, at: string): Promise<Block> {
-  const { width, hidden, heads, kvHeads } = config;
+  const { width, intermediateSize, heads, kvHeads } = config;
   return {
     qkv: await loader.linear({
       name: `${at}.attention.wqkv.weight`,
@@ -56,10 +56,10 @@ async function loadBlock(loader: LayerLoader, config: LlamaGenConfig, at: string
       name: `${at}.feed_forward.w1.weight`,
       up: `${at}.feed_forward.w3.weight`,
       inputs: width,
-      outputs: hidden,
+      outputs: intermediateSize,
       gain: `${at}.ffn_norm.weight`,
     }),
-    down: await loader.linear({ name: `${at}.feed_forward.w2.weight`, inputs: hidden, outputs: width }),
+    down: await loader.linear({ name: `${at}.feed_forward.w2.weight`, inputs: intermediateSize, outputs: width }),
   };
 }
 

@@ -17,14 +17,14 @@ export function llamaGenPreset(name: string, vqName?: string): Preset {
   const { isEmbedded } = config;
   const vq = vqPreset(vqName ?? (isEmbedded ? 'emoji' : 'vq-ds16'));
   const textConfig = isEmbedded ? EMOJI_T5 : FLAN_T5_XL;
-  const { condition, side, layers, heads, kvHeads, width, hidden, vocabulary } = config;
+  const { condition, side, layers, heads, kvHeads, width, intermediateSize, vocabulary } = config;
   const packaged = (file: string) => (isEmbedded ? { packaged: `checkpoints/emoji/${file}.safetensors` } : {});
   return {
     name,
     grid: { lines: side, lineLength: side },
     geometry: { layers, heads, kvHeads, headDim: width / heads },
     width,
-    hidden,
+    intermediateSize,
     vocabulary,
     vq,
     ...(condition.kind === 'class' && { classes: condition.classes }),
@@ -36,7 +36,7 @@ export function llamaGenPreset(name: string, vqName?: string): Preset {
     },
     ...(isEmbedded && condition.kind === 'caption' && { packagedTokenizer: 'checkpoints/emoji/tokenizer.json' }),
     ignored: (part) => ({ checkpoint: gptIgnored(config), vq: VQ_IGNORED, textEncoder: T5_IGNORED })[part],
-    keptInFloat: (part) => ({ checkpoint: GPT_FLOAT, vq: VQ_FLOAT, textEncoder: T5_FLOAT })[part],
+    unquantized: (part) => ({ checkpoint: GPT_FLOAT, vq: VQ_FLOAT, textEncoder: T5_FLOAT })[part],
     take: async (part: Part, loader: LayerLoader) => {
       if (part === 'vq') return await loadVqDecoder(loader, vq);
       if (part === 'textEncoder' && condition.kind === 'caption')

@@ -4,7 +4,7 @@
  * cos and sin [condition + side², D / 2, 2].
  *
  *     f_j = base^(−2j / (D/2)),   j < D/4
- *     angles of the token at (row, column) = [row · f, column · f], one for each pair of neighbouring channels
+ *     angles of the token at (row, column) = [row · f, column · f], one for each pair of neighboring channels
  *
  * Condition positions are zeros, not the identity: their keys and queries vanish, as in the reference.
  */

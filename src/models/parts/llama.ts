@@ -1,6 +1,6 @@
 /** A transformer under Llama's names, which Janus-Pro and Lumina-mGPT share. Source: transformers, modeling_llama.py. */
 
-import type { HeadNorm } from '../../kernels/qk-norm.ts';
+import type { QkNorm } from '../../kernels/qk-norm.ts';
 import type { LayerLoader } from '../layer-loader.ts';
 import type { Block, Transformer } from './transformer.ts';
 
@@ -11,11 +11,11 @@ export interface LlamaConfig {
   readonly headDim: number;
   readonly width: number;
   /** Inner width of the MLP. */
-  readonly hidden: number;
+  readonly intermediateSize: number;
   readonly ropeBase: number;
   readonly normEpsilon: number;
   /** Added to the variance in the norm of queries and keys; absent: there is none. */
-  readonly headNormEpsilon?: number;
+  readonly qkNormEpsilon?: number;
   /** Positions that the table of angles holds: prompt and image. */
   readonly positions: number;
 }
@@ -28,11 +28,11 @@ export async function loadLlama(loader: LayerLoader, config: LlamaConfig, prefix
   const angles = loader.constant('rotation', [positions, headDim / 2, 2], () =>
     halfRotation(positions, headDim, ropeBase),
   );
-  return { blocks, rotation: { angles, pairing: 'halves' }, normEpsilon };
+  return { blocks, rotation: { angles, pairing: 'half-split' }, normEpsilon };
 }
 
 async function loadBlock(loader: LayerLoader, config: LlamaConfig, at: string): Promise<Block> {
-  const { width, hidden, heads, kvHeads, headDim } = config;
+  const { width, intermediateSize, heads, kvHeads, headDim } = config;
   const projection = (name: string) => `${at}.self_attn.${name}_proj.weight`;
   return {
     qkv: await loader.linear({
@@ -42,18 +42,18 @@ async function loadBlock(loader: LayerLoader, config: LlamaConfig, at: string): 
       outputs: (heads + 2 * kvHeads) * headDim,
       gain: `${at}.input_layernorm.weight`,
     }),
-    ...(config.headNormEpsilon !== undefined && {
-      headNorm: await loadHeadNorm(loader, config, `${at}.self_attn`, config.headNormEpsilon),
+    ...(config.qkNormEpsilon !== undefined && {
+      qkNorm: await loadHeadNorm(loader, config, `${at}.self_attn`, config.qkNormEpsilon),
     }),
     out: await loader.linear({ name: projection('o'), inputs: heads * headDim, outputs: width }),
     gateUp: await loader.linear({
       name: `${at}.mlp.gate_proj.weight`,
       up: `${at}.mlp.up_proj.weight`,
       inputs: width,
-      outputs: hidden,
+      outputs: intermediateSize,
       gain: `${at}.post_attention_layernorm.weight`,
     }),
-    down: await loader.linear({ name: `${at}.mlp.down_proj.weight`, inputs: hidden, outputs: width }),
+    down: await loader.linear({ name: `${at}.mlp.down_proj.weight`, inputs: intermediateSize, outputs: width }),
   };
 }
 
@@ -66,7 +66,7 @@ async function loadHeadNorm(
   { heads, kvHeads, headDim }: LlamaConfig,
   at: string,
   epsilon: number,
-): Promise<HeadNorm> {
+): Promise<QkNorm> {
   const expanded = async (kind: 'weight' | 'bias') => {
     const parts: Float32Array[] = [];
     for (const [name, count] of [

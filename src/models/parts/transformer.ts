@@ -6,7 +6,7 @@
 
 import { linear } from '../../kernels/linear/linear.ts';
 import type { LinearWeight } from '../../kernels/linear/weight.ts';
-import { type HeadNorm, headNorm } from '../../kernels/qk-norm.ts';
+import { type QkNorm, qkNorm } from '../../kernels/qk-norm.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Memory, Rotation } from '../image-model.ts';
 
@@ -14,7 +14,7 @@ export interface Block {
   /** [(H + 2 G) · D, C], the gain of the norm before it folded in; likewise `gateUp`. */
   readonly qkv: LinearWeight;
   /** Of queries and keys, before they are turned; absent in most families. */
-  readonly headNorm?: HeadNorm;
+  readonly qkNorm?: QkNorm;
   readonly out: LinearWeight;
   readonly gateUp: LinearWeight;
   readonly down: LinearWeight;
@@ -40,7 +40,7 @@ export function blockForward(
   memory: Memory,
 ): Tensor {
   const qkv = linear(x, block.qkv, { normEpsilon });
-  const attended = memory.attend(layer, block.headNorm ? headNorm(qkv, block.headNorm) : qkv, rotation);
+  const attended = memory.attend(layer, block.qkNorm ? qkNorm(qkv, block.qkNorm) : qkv, rotation);
   const h = linear(attended, block.out, { residual: x });
   return linear(linear(h, block.gateUp, { normEpsilon }), block.down, { residual: h });
 }

@@ -19,9 +19,9 @@ export function textCondition(
   return {
     images,
     rows: rows.length,
-    tokens,
-    starts: padding,
-    shifts: padding,
+    promptLength: tokens,
+    leftPadding: padding,
+    positionOffsets: padding,
     embeddings: () => embedding(ids, table),
     dispose,
     [Symbol.dispose]: dispose,

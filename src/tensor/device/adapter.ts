@@ -12,11 +12,14 @@ export type Driver = (typeof DRIVERS)[number];
  */
 export type AdapterKind = Exclude<Driver, 'auto'> | 'browser';
 
+/** Kinds of machine that kernels are tuned for. */
+export type DriverKind = AdapterKind | 'caller';
+
 export interface AdapterChoice {
   /** @defaultValue 'auto': the machine's GPU, else a lavapipe that works, else SwiftShader */
   readonly driver?: Driver;
   /** Names of Dawn toggles to enable, such as `disable_robustness`; browsers ignore them. @defaultValue [] */
-  readonly features?: readonly string[];
+  readonly dawnToggles?: readonly string[];
 }
 
 /** The adapter, and one line that says which driver it is. */

@@ -56,9 +56,9 @@ export async function listAdapters(): Promise<readonly ListedAdapter[]> {
 
 async function find(choice: AdapterChoice): Promise<FoundAdapter> {
   const driver = chosenDriver(choice.driver);
-  const toggles = choice.features ?? [];
+  const toggles = choice.dawnToggles ?? [];
   const wrong = toggles.find((name) => !/^\w+$/.test(name));
-  if (wrong !== undefined) throw new OptionError(`features: expected names of Dawn toggles, got '${wrong}'`);
+  if (wrong !== undefined) throw new OptionError(`dawnToggles: expected names of Dawn toggles, got '${wrong}'`);
   const options = toggles.length > 0 ? [`enable-dawn-features=${toggles.join(',')}`] : [];
   const create = await loadDawn();
   switch (driver) {

@@ -18,7 +18,7 @@ export interface HttpOptions {
 }
 
 /** An end that another try may not meet. */
-export class PassingError extends FormatError {}
+export class TransientError extends FormatError {}
 
 /** What a try is given: a signal to pass on, and `alive` to call whenever bytes arrive. */
 export interface Attempt {
@@ -26,7 +26,7 @@ export interface Attempt {
   alive(): void;
 }
 
-/** Runs `attempt` until it ends in anything but a PassingError, at most `retries` times more. */
+/** Runs `attempt` until it ends in anything but a TransientError, at most `retries` times more. */
 export async function retried<T>(
   name: string,
   options: HttpOptions,
@@ -38,13 +38,13 @@ export async function retried<T>(
       return await timed(name, options, attempt);
     } catch (error) {
       options.signal?.throwIfAborted();
-      if (!(error instanceof PassingError) || failures >= retries) throw error;
+      if (!(error instanceof TransientError) || failures >= retries) throw error;
     }
     await pause(retryDelayMs * 2 ** failures, options.signal);
   }
 }
 
-/** The response, if its status is one of `accepted`. Throws NotFoundError, PassingError or FormatError for others. */
+/** The response, if its status is one of `accepted`. Throws NotFoundError, TransientError or FormatError for others. */
 export async function request(
   name: string,
   options: HttpOptions,
@@ -57,7 +57,7 @@ export async function request(
     response = await send(name, { ...init, headers: { ...options.headers, ...init.headers } });
   } catch (cause) {
     if (init.signal.aborted) throw init.signal.reason;
-    throw new PassingError(`${name}: expected an answer from the server, got ${reason(cause)}`, { cause });
+    throw new TransientError(`${name}: expected an answer from the server, got ${reason(cause)}`, { cause });
   }
   if (accepted.includes(response.status)) return response;
   await drop(response);
@@ -79,7 +79,7 @@ function statusError(name: string, { status, statusText }: Response, expected: n
   if (status === 404) return new NotFoundError(`${text}; check the address`);
   if (status === 401 || status === 403)
     return new FormatError(`${text}; give a token, and accept the license of the repository where it asks for that`);
-  return status >= 500 || status === 429 ? new PassingError(text) : new FormatError(text);
+  return status >= 500 || status === 429 ? new TransientError(text) : new FormatError(text);
 }
 
 /** Ends the attempt when the caller does, or when nothing has arrived for a while. */
@@ -89,7 +89,7 @@ async function timed<T>(name: string, options: HttpOptions, attempt: (attempt: A
   const controller = new AbortController();
   const abort = () => controller.abort(signal?.reason);
   signal?.addEventListener('abort', abort, { once: true });
-  const late = () => controller.abort(new PassingError(`${name}: expected bytes within ${timeoutMs} ms, got none`));
+  const late = () => controller.abort(new TransientError(`${name}: expected bytes within ${timeoutMs} ms, got none`));
   let timer = setTimeout(late, timeoutMs);
   const alive = () => {
     clearTimeout(timer);

@@ -11,7 +11,7 @@ import { FormatError, NotFoundError, OptionError } from '../errors.ts';
 import type { ByteSource } from './bytes.ts';
 import type { Digest } from './file-cache.ts';
 import type { FileSet } from './file-set.ts';
-import { type HttpOptions, PassingError, reason, request, retried } from './http.ts';
+import { type HttpOptions, reason, request, retried, TransientError } from './http.ts';
 import { urlSource } from './url-source.ts';
 
 export interface HubOptions extends HttpOptions {
@@ -62,7 +62,7 @@ export async function openHub({ repository, revision }: HubName, options: HubOpt
     const response = await request(address, http, { signal }, [200]);
     alive();
     return await response.text().catch((cause) => {
-      throw new PassingError(`${address}: expected a whole answer, got ${reason(cause)}`, { cause });
+      throw new TransientError(`${address}: expected a whole answer, got ${reason(cause)}`, { cause });
     });
   });
   const { commit, files } = parseAnswer(address, answer);

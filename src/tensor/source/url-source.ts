@@ -2,12 +2,12 @@
 
 import { FormatError } from '../errors.ts';
 import { type ByteSource, rangedSource } from './bytes.ts';
-import { type Attempt, drop, type HttpOptions, PassingError, reason, request, retried } from './http.ts';
+import { type Attempt, drop, type HttpOptions, reason, request, retried, TransientError } from './http.ts';
 
 export type UrlOptions = HttpOptions;
 
 /**
- * Asks the server for one byte, to learn the size and that it honours ranges.
+ * Asks the server for one byte, to learn the size and that it honors ranges.
  *
  * Throws FormatError when the file is not there, when ranges are ignored, when an answer has another length, when the file
  * changes between two reads, and when nothing arrives in time, try after try.
@@ -131,11 +131,11 @@ async function* fill(
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
     if (cause instanceof FormatError) throw cause;
-    throw new PassingError(`${name}: expected ${bytes.length} bytes, got ${filled} and then ${reason(cause)}`, {
+    throw new TransientError(`${name}: expected ${bytes.length} bytes, got ${filled} and then ${reason(cause)}`, {
       cause,
     });
   }
   if (signal.aborted) throw signal.reason;
   if (filled < bytes.length)
-    throw new PassingError(`${name}: expected an answer of ${bytes.length} bytes, got ${filled}`);
+    throw new TransientError(`${name}: expected an answer of ${bytes.length} bytes, got ${filled}`);
 }

@@ -258,8 +258,8 @@ def main():
     rows = [f" {json.dumps(name)}: [\n" + ",\n".join("  " + json.dumps(row, ensure_ascii=True, separators=(",", ":")) for row in table) + "\n ]" for name, table in encodings.items()]
     (HERE / "encodings.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
     normalizer = normalizers.Precompiled(charsmap)
-    normalised = [[text, normalizer.normalize_str(text)] for text in texts]
-    (HERE / "normalised.json").write_text("[\n" + ",\n".join(" " + json.dumps(row, ensure_ascii=True) for row in normalised) + "\n]\n")
+    normalized = [[text, normalizer.normalize_str(text)] for text in texts]
+    (HERE / "normalized.json").write_text("[\n" + ",\n".join(" " + json.dumps(row, ensure_ascii=True) for row in normalized) + "\n]\n")
 
 
 main()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { encoderAttention } from '../../../src/kernels/attention/encoder.ts';
-import { stackRows } from '../../../src/kernels/concat-rows.ts';
+import { concatRows } from '../../../src/kernels/concat-rows.ts';
 import { rmsNorm } from '../../../src/kernels/norm.ts';
 import { ShapeError } from '../../../src/tensor/errors.ts';
 import { encoderAttentionError, encoderAttentionOracle } from '../../oracle/encoder-attention.ts';
@@ -30,16 +30,16 @@ describe('encoderAttention', () => {
       seed,
     }: typeof cases extends fc.Arbitrary<infer C> ? C : never) => {
       const rows = begins.length;
-      const starts = begins.map((share) => Math.floor(share * tokens));
+      const leftPadding = begins.map((share) => Math.floor(share * tokens));
       const qkv = randomValues(seed, rows * tokens * 3 * heads * headDim);
       const bias = randomValues(seed + 1, heads * (2 * tokens - 1));
       using qkvTensor = runtime.tensor([rows * tokens, 3 * heads * headDim], 'f32', 'qkv', qkv);
       using biasTensor = runtime.tensor([heads, 2 * tokens - 1], 'f32', 'bias', bias);
-      using startsTensor = runtime.tensor([rows], 'u32', 'starts', Uint32Array.from(starts));
+      using startsTensor = runtime.tensor([rows], 'u32', 'starts', Uint32Array.from(leftPadding));
       const y = await compute(runtime, () =>
-        encoderAttention(qkvTensor, { bias: biasTensor, starts: startsTensor }, 'attention'),
+        encoderAttention(qkvTensor, { bias: biasTensor, leftPadding: startsTensor }, 'attention'),
       );
-      close(y, encoderAttentionOracle({ rows, tokens, heads, headDim, qkv, bias, starts }), {
+      close(y, encoderAttentionOracle({ rows, tokens, heads, headDim, qkv, bias, leftPadding }), {
         absolute: encoderAttentionError({ tokens, headDim }),
       });
     };
@@ -53,9 +53,9 @@ describe('encoderAttention', () => {
     const bias = randomValues(4, 2 * tokens - 1).map((value) => 50 * value);
     using qkvTensor = runtime.tensor([tokens, 3 * headDim], 'f32', 'qkv', qkv);
     using biasTensor = runtime.tensor([1, 2 * tokens - 1], 'f32', 'bias', bias);
-    using starts = runtime.tensor([1], 'u32', 'starts', Uint32Array.of(0));
-    const y = await compute(runtime, () => encoderAttention(qkvTensor, { bias: biasTensor, starts }, 'attention'));
-    const expected = encoderAttentionOracle({ rows: 1, tokens, heads: 1, headDim, qkv, bias, starts: [0] });
+    using leftPadding = runtime.tensor([1], 'u32', 'starts', Uint32Array.of(0));
+    const y = await compute(runtime, () => encoderAttention(qkvTensor, { bias: biasTensor, leftPadding }, 'attention'));
+    const expected = encoderAttentionOracle({ rows: 1, tokens, heads: 1, headDim, qkv, bias, leftPadding: [0] });
     close(y, expected, { absolute: 4 * 4e4 * headDim * 2 ** -24 }); // scores up to 4e4 in f32
   });
 
@@ -63,9 +63,9 @@ describe('encoderAttention', () => {
     const runtime = await testRuntime();
     using qkv = runtime.tensor([6, 24], 'f32', 'qkv');
     using bias = runtime.tensor([2, 5], 'f32', 'bias');
-    using starts = runtime.tensor([1], 'u32', 'starts');
+    using leftPadding = runtime.tensor([1], 'u32', 'starts');
     await assert.rejects(
-      compute(runtime, () => encoderAttention(qkv, { bias, starts }, 'here')),
+      compute(runtime, () => encoderAttention(qkv, { bias, leftPadding }, 'here')),
       (error) => error instanceof ShapeError && /here: expected qkv \[1 · 3, 3 · 2 · D\]/.test(error.message),
     );
   });
@@ -75,18 +75,18 @@ describe('rmsNorm', () => {
   it('divides rows by their root mean square, times the gain, and makes padding zero', async () => {
     const runtime = await testRuntime();
     const check = async (width: number, tokens: number, seed: number) => {
-      const starts = [0, Math.floor(tokens / 2), tokens - 1];
+      const leftPadding = [0, Math.floor(tokens / 2), tokens - 1];
       const values = randomValues(seed, 3 * tokens * width);
       const gain = randomValues(seed + 1, width);
       using x = runtime.tensor([3 * tokens, width], 'f32', 'x', values);
       using gainTensor = runtime.tensor([width], 'f32', 'gain', gain);
-      using startsTensor = runtime.tensor([3], 'u32', 'starts', Uint32Array.from(starts));
+      using startsTensor = runtime.tensor([3], 'u32', 'starts', Uint32Array.from(leftPadding));
       const y = await compute(runtime, () =>
-        rmsNorm(x, { gain: gainTensor, epsilon: 1e-6, starts: startsTensor }, 'norm'),
+        rmsNorm(x, { gain: gainTensor, epsilon: 1e-6, leftPadding: startsTensor }, 'norm'),
       );
       const expected = rmsNormOracle(values, gain, 1e-6).map((value, i) => {
         const place = Math.floor(i / width);
-        return place % tokens < starts[Math.floor(place / tokens)]! ? 0 : value;
+        return place % tokens < leftPadding[Math.floor(place / tokens)]! ? 0 : value;
       });
       // a sum of C squares, a root to 2 units, and three products; the oracle rounds to f32 at its end
       close(y, expected, { absolute: 1e-7, relative: (width / 2 + 8) * 2 ** -24 });
@@ -96,14 +96,14 @@ describe('rmsNorm', () => {
   });
 });
 
-describe('stackRows', () => {
+describe('concatRows', () => {
   it('puts matrices one below the other', async () => {
     const runtime = await testRuntime();
     const check = async (width: number, heights: readonly number[], seed: number) => {
       const values = heights.map((rows, i) => randomValues(seed + i, rows * width));
       const tensors = heights.map((rows, i) => runtime.tensor([rows, width], 'f32', 'part', values[i]!));
       const [first, ...rest] = tensors as [(typeof tensors)[0], ...typeof tensors];
-      const y = await compute(runtime, () => stackRows([first, ...rest], 'stack'));
+      const y = await compute(runtime, () => concatRows([first, ...rest], 'stack'));
       for (const tensor of tensors) tensor.dispose();
       assert.deepEqual(
         Array.from(y),
@@ -119,7 +119,7 @@ describe('stackRows', () => {
     using a = runtime.tensor([2, 8], 'f32', 'a');
     using b = runtime.tensor([2, 12], 'f32', 'b');
     await assert.rejects(
-      compute(runtime, () => stackRows([a, b], 'stack')),
+      compute(runtime, () => concatRows([a, b], 'stack')),
       ShapeError,
     );
   });

@@ -8,7 +8,7 @@ import { close } from '../../support/close.ts';
 import { randomValues } from '../../support/random.ts';
 import { compute, testRuntime } from '../../support/runtime.ts';
 
-/** Places around the tiles of 8 and 128, channels around the 64 quads of a workgroup. */
+/** Places around the tiles of 8 and 128, channels around the 64 vec4s of a workgroup. */
 const cases = fc.record({
   places: fc.constantFrom(1, 7, 8, 9, 31, 33, 127, 128, 129, 144),
   channels: fc.constantFrom(4, 8, 12, 64, 128, 256, 260),
@@ -50,7 +50,7 @@ describe('attention', () => {
     close(y, new Float32Array(12).fill(1e4), { absolute: 0, relative: 1e-6 });
   });
 
-  it('refuses a width that is not three times whole quads', async () => {
+  it('refuses a width that is not three times whole vec4s', async () => {
     using qkv = runtime.tensor([2, 16], 'f32', 'qkv');
 
     const recording = runtime.record('test', () => attention(qkv, 'attention'));

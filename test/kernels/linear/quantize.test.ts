@@ -2,17 +2,17 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { linear } from '../../../src/kernels/linear/linear.ts';
 import {
-  dequantiseBlock,
+  dequantizeBlock,
   GROUP,
-  MOST,
-  type QuantisedDtype,
-  quantiseBlock,
-  quantisedBytes,
+  QMAX,
+  type QuantizedDtype,
+  quantizeBlock,
+  quantizedBytes,
 } from '../../../src/kernels/linear/quantize.ts';
 import {
   allocateLinear,
   blockBytes,
-  isQuantised,
+  isQuantized,
   LANES,
   type LinearWeight,
   type MatrixDtype,
@@ -27,7 +27,7 @@ import { close } from '../../support/close.ts';
 import { randomValues } from '../../support/random.ts';
 import { compute, testRuntime } from '../../support/runtime.ts';
 
-const dtypes = fc.constantFrom<QuantisedDtype>('int8', 'int4');
+const dtypes = fc.constantFrom<QuantizedDtype>('int8', 'int4');
 
 /** Sizes around chunks of 8, groups of 32, four groups of 32, blocks of 32 outputs, tiles of 8 rows. */
 const cases = fc.record({
@@ -37,7 +37,7 @@ const cases = fc.record({
   outputs: fc.constantFrom(1, 31, 32, 33, 129),
   seed: fc.nat(),
 });
-type Case = Readonly<{ dtype: QuantisedDtype; rows: number; inputs: number; outputs: number; seed: number }>;
+type Case = Readonly<{ dtype: QuantizedDtype; rows: number; inputs: number; outputs: number; seed: number }>;
 
 /** The weight on the GPU, and the matrices [O, C] as it keeps them. */
 function upload(
@@ -59,8 +59,8 @@ function upload(
     for (let first = 0; first < outputs; first += LANES) {
       const packed = packBlock(matrix.subarray(first * inputs, (first + LANES) * inputs), inputs);
       writeBlock(weight, (first / LANES) * matrices.length + index, packed);
-      const values = isQuantised(dtype)
-        ? dequantiseBlock(quantiseBlock(packed, inputs, LANES, dtype, 'w'), packed.length, LANES, dtype)
+      const values = isQuantized(dtype)
+        ? dequantizeBlock(quantizeBlock(packed, inputs, LANES, dtype, 'w'), packed.length, LANES, dtype)
         : packed;
       for (let row = first; row < Math.min(first + LANES, outputs); row++) {
         for (let c = 0; c < inputs; c++)
@@ -75,7 +75,7 @@ function upload(
 /** n rounding steps of at most the sum of magnitudes (below n), and three roundings of each weight in the shader. */
 const tolerance = (terms: number) => ({ absolute: 2 ** -24 * terms * (terms + 3), relative: 1e-5 });
 
-describe('quantised weights', () => {
+describe('quantized weights', () => {
   it('keep every weight to half a step of its group, and to the rounding of the scale at the ends', () => {
     const sizes = fc.constantFrom(1e-8, 1e-6, 1e-3, 1, 300, 1e5);
     const property = fc.property(dtypes, fc.nat(), sizes, (dtype, seed, size) => {
@@ -84,8 +84,8 @@ describe('quantised weights', () => {
         randomValues(seed, LANES * inputs).map((v) => v * size),
         inputs,
       );
-      const quantised = quantiseBlock(block, inputs, LANES, dtype, 'w');
-      const values = dequantiseBlock(quantised, block.length, LANES, dtype);
+      const quantized = quantizeBlock(block, inputs, LANES, dtype, 'w');
+      const values = dequantizeBlock(quantized, block.length, LANES, dtype);
       for (const [at, value] of values.entries()) {
         const chunk = Math.floor(at / 8 / LANES);
         const lane = Math.floor(at / 8) % LANES;
@@ -94,8 +94,8 @@ describe('quantised weights', () => {
         for (let c = 4 * group; c < Math.min(4 * group + 4, inputs / 8); c++)
           for (let i = 0; i < 8; i++) largest = Math.max(largest, Math.abs(block[(c * LANES + lane) * 8 + i]!));
         // half a step, or at the ends what the scale lost to f16: 2^-11 of it, or 2^-25 where it is subnormal
-        const lost = MOST[dtype] * 2 ** -25 + largest * 2 ** -11;
-        const step = largest / MOST[dtype] + 2 ** -25;
+        const lost = QMAX[dtype] * 2 ** -25 + largest * 2 ** -11;
+        const step = largest / QMAX[dtype] + 2 ** -25;
         assert.ok(Math.abs(value - block[at]!) <= Math.max(step * (0.5 + 2 ** -11), lost) + 2 ** -40, `${at}`);
       }
     });
@@ -105,9 +105,9 @@ describe('quantised weights', () => {
   it('keep zeros and the largest of each group', () => {
     for (const dtype of ['int8', 'int4'] as const) {
       const block = new Float32Array(LANES * 64);
-      block[0] = MOST[dtype] / 4;
-      block[3] = -MOST[dtype] / 4;
-      const values = dequantiseBlock(quantiseBlock(block, 64, LANES, dtype, 'w'), block.length, LANES, dtype);
+      block[0] = QMAX[dtype] / 4;
+      block[3] = -QMAX[dtype] / 4;
+      const values = dequantizeBlock(quantizeBlock(block, 64, LANES, dtype, 'w'), block.length, LANES, dtype);
       assert.deepEqual([...values], [...block]);
     }
   });
@@ -117,7 +117,7 @@ describe('quantised weights', () => {
       const block = new Float32Array(LANES * 32);
       block[77] = wrong;
       assert.throws(
-        () => quantiseBlock(block, 32, LANES, 'int4', 'layers.3.down'),
+        () => quantizeBlock(block, 32, LANES, 'int4', 'layers.3.down'),
         (error) => error instanceof FormatError && /^layers\.3\.down: expected finite weights/.test(error.message),
       );
     }
@@ -151,8 +151,8 @@ describe('quantised weights', () => {
   });
 
   it('take the bytes of the formula, and are split where a binding is too small for all', async () => {
-    assert.equal(quantisedBytes(1024, LANES, 'int4'), (LANES * 1024 * 4.5) / 8);
-    assert.equal(quantisedBytes(1024, LANES, 'int8'), (LANES * 1024 * 8.5) / 8);
+    assert.equal(quantizedBytes(1024, LANES, 'int4'), (LANES * 1024 * 4.5) / 8);
+    assert.equal(quantizedBytes(1024, LANES, 'int8'), (LANES * 1024 * 8.5) / 8);
     using runtime = await Runtime.open({ driver: 'swiftshader', maxBindingBytes: 3 * blockBytes(256, 'int4') });
     const before = runtime.liveBytes;
     const f = { dtype: 'int4' as const, inputs: 256, outputs: 200 };

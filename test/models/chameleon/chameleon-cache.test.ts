@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import type { KvStore } from '../../../src/cache/kv-store.ts';
 import { type CacheOptions, planCache } from '../../../src/cache/policy.ts';
 import { trainedGrids } from '../../../src/models/chameleon/size.ts';
+import { type BareLumina, loadBareLumina, luminaConfig } from '../../support/chameleon.ts';
 import { type Golden, openGolden } from '../../support/golden.ts';
-import { type BareLumina, loadBareLumina, luminaConfig } from '../../support/lumina.ts';
 import { testRuntime } from '../../support/runtime.ts';
 import { greedy, trace } from '../../support/trace.ts';
 
 const config = luminaConfig();
-const CACHE: CacheOptions = { policy: 'linear', budgetLines: 4, anchorLines: 1, recentLines: 1 };
+const CACHE: CacheOptions = { policy: 'line-ar', budgetLines: 4, anchorLines: 1, recentLines: 1 };
 /** Ids before the image start. */
 const TEXT = [0, 120, 131, 117];
 /** Image start and two sizes: all that stands before the image in the unconditional row, which counts positions from there. */

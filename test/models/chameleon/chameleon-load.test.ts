@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { LUMINA_PRESETS, type LuminaConfig } from '../../../src/models/chameleon/config.ts';
-import { Lumina } from '../../../src/models/chameleon/index.ts';
-import { LUMINA_IGNORED, loadLumina } from '../../../src/models/chameleon/load.ts';
+import { CHAMELEON_PRESETS, type ChameleonConfig } from '../../../src/models/chameleon/config.ts';
+import { Chameleon } from '../../../src/models/chameleon/index.ts';
+import { CHAMELEON_IGNORED, loadChameleon } from '../../../src/models/chameleon/load.ts';
 import { fittingPresets } from '../../../src/models/fitting.ts';
 import { GpuLoader } from '../../../src/models/gpu-loader.ts';
 import { modelPreset } from '../../../src/models/registry.ts';
@@ -11,9 +11,9 @@ import type { Checkpoint } from '../../../src/tensor/checkpoint/checkpoint.ts';
 import { Weights } from '../../../src/tensor/checkpoint/weights.ts';
 import { FormatError } from '../../../src/tensor/errors.ts';
 import type { Runtime } from '../../../src/tensor/runtime.ts';
+import { luminaConfig, splitCheckpoint } from '../../support/chameleon.ts';
+import { luminaTensors, vqganTensors } from '../../support/chameleon-tensors.ts';
 import { type Golden, openGolden } from '../../support/golden.ts';
-import { luminaConfig, splitCheckpoint } from '../../support/lumina.ts';
-import { luminaTensors, vqganTensors } from '../../support/lumina-tensors.ts';
 import { memoryTensor } from '../../support/memory-checkpoint.ts';
 import { randomValues } from '../../support/random.ts';
 import { testRuntime } from '../../support/runtime.ts';
@@ -23,7 +23,7 @@ const NORM = /\.([qk])_norm\.(weight|bias)$/;
 describe('loading Lumina-mGPT', () => {
   let runtime: Runtime;
   let golden: Golden;
-  let config: LuminaConfig;
+  let config: ChameleonConfig;
   let parts: ReturnType<typeof splitCheckpoint>;
   before(async () => {
     runtime = await testRuntime();
@@ -46,10 +46,10 @@ describe('loading Lumina-mGPT', () => {
   }
 
   const load = async (transformer: Checkpoint, vqgan = parts.vqgan) =>
-    await Lumina.load(runtime, transformer, vqgan, { name: 'tiny', config, dtype: 'f32' });
+    await Chameleon.load(runtime, transformer, vqgan, { name: 'tiny', config, dtype: 'f32' });
 
   it('takes the tensors of the released checkpoints, and no others', async () => {
-    for (const name of Object.keys(LUMINA_PRESETS)) {
+    for (const name of Object.keys(CHAMELEON_PRESETS)) {
       const preset = modelPreset(name);
       for (const [part, expected] of [
         ['checkpoint', luminaTensors()],
@@ -68,7 +68,7 @@ describe('loading Lumina-mGPT', () => {
       ...parts.transformer,
       tensors: new Map([...shapes].map(([name, shape]) => [name, { name, dtype: 'bf16', shape, bytes: 0, read }])),
     });
-    const names = Object.keys(LUMINA_PRESETS);
+    const names = Object.keys(CHAMELEON_PRESETS);
     for (const [tensors, part] of [
       [luminaTensors(), 'checkpoint'],
       [luminaTensors(32), 'checkpoint'],
@@ -94,13 +94,13 @@ describe('loading Lumina-mGPT', () => {
     });
     const check = async ({ q, k, seed }: { q: number; k: number; seed: number }) => {
       const checkpoint = withNormRows({ q, k }, seed);
-      const loader = new GpuLoader(runtime, new Weights(checkpoint, LUMINA_IGNORED), 'f32');
-      const { transformer } = await loadLumina(loader, config);
+      const loader = new GpuLoader(runtime, new Weights(checkpoint, CHAMELEON_IGNORED), 'f32');
+      const { transformer } = await loadChameleon(loader, config);
       loader.weights.finish();
-      for (const [layer, { headNorm }] of transformer.blocks.entries()) {
+      for (const [layer, { qkNorm }] of transformer.blocks.entries()) {
         for (const [kind, tensor] of [
-          ['weight', headNorm!.gain],
-          ['bias', headNorm!.bias],
+          ['weight', qkNorm!.gain],
+          ['bias', qkNorm!.bias],
         ] as const) {
           const row = async (part: string, index: number, shape: readonly [number, number]) =>
             (await loader.values(`model.layers.${layer}.self_attn.${part}_norm.${kind}`, shape)).slice(

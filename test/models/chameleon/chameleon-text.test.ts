@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { generate } from '../../../src/generate.ts';
-import { LUMINA_PRESETS, type LuminaConfig, luminaPositions } from '../../../src/models/chameleon/config.ts';
-import { Lumina } from '../../../src/models/chameleon/index.ts';
-import { expectLuminaTokens, imageToken, luminaText } from '../../../src/models/chameleon/tokens.ts';
+import { CHAMELEON_PRESETS, type ChameleonConfig, chameleonPositions } from '../../../src/models/chameleon/config.ts';
+import { Chameleon } from '../../../src/models/chameleon/index.ts';
+import { chameleonText, expectChameleonTokens, imageToken } from '../../../src/models/chameleon/tokens.ts';
 import { loadTokenizer, makeTokenizer, type TextTokenizer } from '../../../src/models/text/tokenizer/tokenizer.ts';
 import type { Checkpoint } from '../../../src/tensor/checkpoint/checkpoint.ts';
 import { FormatError, OptionError } from '../../../src/tensor/errors.ts';
 import type { Runtime } from '../../../src/tensor/runtime.ts';
+import { luminaConfig, splitCheckpoint } from '../../support/chameleon.ts';
 import { type Golden, openGolden } from '../../support/golden.ts';
-import { luminaConfig, splitCheckpoint } from '../../support/lumina.ts';
 import { memoryTensor } from '../../support/memory-checkpoint.ts';
 import { randomValues } from '../../support/random.ts';
 import { compute, testRuntime } from '../../support/runtime.ts';
@@ -23,12 +23,12 @@ const TOKENS = { imageStart: 53, size: 63, newline: 62, firstCode: 4 };
 describe('Lumina-mGPT with its tokenizer', () => {
   let runtime: Runtime;
   let golden: Golden;
-  let config: LuminaConfig;
+  let config: ChameleonConfig;
   let parts: ReturnType<typeof splitCheckpoint>;
   let tokenizer: TextTokenizer;
-  let model: Lumina;
-  const load = async (options: { readonly tokenizer: TextTokenizer; readonly config?: LuminaConfig }) =>
-    await Lumina.load(runtime, parts.transformer, parts.vqgan, { name: 'tiny', config, dtype: 'f32', ...options });
+  let model: Chameleon;
+  const load = async (options: { readonly tokenizer: TextTokenizer; readonly config?: ChameleonConfig }) =>
+    await Chameleon.load(runtime, parts.transformer, parts.vqgan, { name: 'tiny', config, dtype: 'f32', ...options });
   before(async () => {
     runtime = await testRuntime();
     golden = await openGolden('chameleon');
@@ -40,7 +40,7 @@ describe('Lumina-mGPT with its tokenizer', () => {
       vocabulary: VOCABULARY,
       tokens: TOKENS,
       mostPromptTokens: 120,
-      positions: luminaPositions(base.grids, 120),
+      positions: chameleonPositions(base.grids, 120),
       vq: { ...base.vq, codebook },
     };
     const { transformer, vqgan } = splitCheckpoint(golden.model);
@@ -63,13 +63,13 @@ describe('Lumina-mGPT with its tokenizer', () => {
   });
 
   /** Embeddings of every row, [R, T, C]. */
-  async function embeddings(prompt: Parameters<Lumina['condition']>[0]) {
+  async function embeddings(prompt: Parameters<Chameleon['condition']>[0]) {
     using condition = model.condition(prompt, true);
-    return { values: await compute(runtime, () => condition.embeddings()), tokens: condition.tokens };
+    return { values: await compute(runtime, () => condition.embeddings()), tokens: condition.promptLength };
   }
 
   it('reads words through the template: begin, the size in pixels, the words, end of turn', () => {
-    const ids = luminaText(tokenizer, 'A dog.', 768, 1024);
+    const ids = chameleonText(tokenizer, 'A dog.', 768, 1024);
     const encodings: [string, number[]][] = JSON.parse(readFileSync(`${FOLDER}/encodings.json`, 'utf8')).chameleon;
     const expected = 'Generate an image of 768x1024 according to the following prompt:\nA dog.<reserved08706>';
     assert.deepEqual(ids, new Map(encodings).get(expected));
@@ -81,7 +81,7 @@ describe('Lumina-mGPT with its tokenizer', () => {
     const file = JSON.parse(readFileSync(`${FOLDER}/chameleon/tokenizer.json`, 'utf8'));
     const bare = makeTokenizer('bare', JSON.stringify({ ...file, post_processor: null }));
     assert.notEqual(tokenizer.token(bare.encode('A dog.')[0]!), '<s>');
-    assert.deepEqual(luminaText(bare, 'A dog.', 64, 32), luminaText(tokenizer, 'A dog.', 64, 32));
+    assert.deepEqual(chameleonText(bare, 'A dog.', 64, 32), chameleonText(tokenizer, 'A dog.', 64, 32));
   });
 
   it('feeds the words of the size that is drawn, which the ids alone would give too', async () => {
@@ -92,7 +92,7 @@ describe('Lumina-mGPT with its tokenizer', () => {
       [2, 4],
     ] as const) {
       const size = { width: across * pixels, height: down * pixels };
-      const ids = luminaText(tokenizer, 'a red cat', size.width, size.height);
+      const ids = chameleonText(tokenizer, 'a red cat', size.width, size.height);
       const words = await embeddings({ prompts: ['a red cat'], ...size });
       assert.equal(words.tokens, ids.length + 3);
       assert.deepEqual(words.values, (await embeddings({ promptTokens: [ids], ...size })).values);
@@ -101,7 +101,7 @@ describe('Lumina-mGPT with its tokenizer', () => {
 
   it('draws from words what it draws from their ids', async () => {
     const pixels = 2 * config.grids * model.patch;
-    const ids = luminaText(tokenizer, 'a red cat', pixels, pixels);
+    const ids = chameleonText(tokenizer, 'a red cat', pixels, pixels);
     const options = { seed: 4, cache: { budgetLines: 3 } } as const;
     const [words] = await generate(model, { ...options, prompt: { prompts: ['a red cat'] } });
     const [given] = await generate(model, { ...options, prompt: { promptTokens: [ids] } });
@@ -159,11 +159,11 @@ describe('Lumina-mGPT with its tokenizer', () => {
     for (let code = 0; code < 8192; code++) names.set(imageToken(code), code + 4);
     for (let grids = 1; grids <= 64; grids++) names.set(`<reserved0${8800 + grids}>`, 8804 + grids);
     const released: TextTokenizer = { ...tokenizer, id: (token) => names.get(token) ?? Number.NaN };
-    for (const { tokens, vq, grids } of Object.values(LUMINA_PRESETS)) {
-      expectLuminaTokens(released, tokens, vq.codebook.count, 2 * grids);
+    for (const { tokens, vq, grids } of Object.values(CHAMELEON_PRESETS)) {
+      expectChameleonTokens(released, tokens, vq.codebook.count, 2 * grids);
       names.set('IMGIMGIBJBZ', 9000);
       assert.throws(
-        () => expectLuminaTokens(released, tokens, vq.codebook.count, 2 * grids),
+        () => expectChameleonTokens(released, tokens, vq.codebook.count, 2 * grids),
         /IMGIMGIBJBZ to have id 8195, got 9000/,
       );
       names.set('IMGIMGIBJBZ', 8195);

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { generate } from '../../../src/generate.ts';
 import { linear } from '../../../src/kernels/linear/linear.ts';
-import { headNorm } from '../../../src/kernels/qk-norm.ts';
-import type { LuminaConfig } from '../../../src/models/chameleon/config.ts';
-import type { Lumina } from '../../../src/models/chameleon/index.ts';
-import type { LuminaLayers } from '../../../src/models/chameleon/model.ts';
+import { qkNorm } from '../../../src/kernels/qk-norm.ts';
+import type { ChameleonConfig } from '../../../src/models/chameleon/config.ts';
+import type { Chameleon } from '../../../src/models/chameleon/index.ts';
+import type { ChameleonLayers } from '../../../src/models/chameleon/model.ts';
 import { imageGrids, trainedGrids } from '../../../src/models/chameleon/size.ts';
 import type { TextPrompt } from '../../../src/models/text/prompt.ts';
 import { Weights } from '../../../src/tensor/checkpoint/weights.ts';
 import { OptionError } from '../../../src/tensor/errors.ts';
 import type { Runtime } from '../../../src/tensor/runtime.ts';
+import { type BareLumina, loadBareLumina, luminaConfig, splitCheckpoint } from '../../support/chameleon.ts';
 import { close, relativeError } from '../../support/close.ts';
 import { type Golden, openGolden } from '../../support/golden.ts';
-import { type BareLumina, loadBareLumina, luminaConfig, splitCheckpoint } from '../../support/lumina.ts';
 import { compute, testRuntime } from '../../support/runtime.ts';
 import { guided, stack, trace } from '../../support/trace.ts';
 
@@ -25,9 +25,9 @@ const SCALE = 3;
 describe('Lumina-mGPT', () => {
   let runtime: Runtime;
   let golden: Golden;
-  let config: LuminaConfig;
-  let layers: LuminaLayers;
-  let model: Lumina;
+  let config: ChameleonConfig;
+  let layers: ChameleonLayers;
+  let model: Chameleon;
   let bare: BareLumina;
   let text: number[];
   let parts: ReturnType<typeof splitCheckpoint>;
@@ -61,9 +61,9 @@ describe('Lumina-mGPT', () => {
     using condition = model.condition({ promptTokens: [text] }, true);
     const full = await golden.values('prompt_ids');
     const start = await golden.values('uncond_prompt_ids');
-    assert.equal(condition.tokens, full.length);
-    assert.deepEqual(condition.starts, [0, full.length - start.length]);
-    assert.deepEqual(condition.shifts, condition.starts);
+    assert.equal(condition.promptLength, full.length);
+    assert.deepEqual(condition.leftPadding, [0, full.length - start.length]);
+    assert.deepEqual(condition.positionOffsets, condition.leftPadding);
     const embeddings = await compute(runtime, () => condition.embeddings());
     const table = await new Weights(parts.transformer, []).values('model.embed_tokens.weight', [
       config.vocabulary,
@@ -100,7 +100,7 @@ describe('Lumina-mGPT', () => {
     const input = stack(entries, 'input', [0], 2);
     using x = runtime.tensor([input.length / config.width, config.width], 'f32', 'x', Float32Array.from(input));
     const before = await compute(runtime, () => linear(x, block!.qkv, { normEpsilon }));
-    const after = await compute(runtime, () => headNorm(linear(x, block!.qkv, { normEpsilon }), block!.headNorm!));
+    const after = await compute(runtime, () => qkNorm(linear(x, block!.qkv, { normEpsilon }), block!.qkNorm!));
     for (const [values, when] of [
       [before, 'in'],
       [after, 'out'],

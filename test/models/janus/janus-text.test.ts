@@ -49,7 +49,7 @@ describe('Janus-Pro with its tokenizer', () => {
   /** Embeddings of every row, [R, T, C]. */
   async function embeddings(from: Janus, prompt: Parameters<Janus['condition']>[0], isGuided: boolean) {
     using condition = from.condition(prompt, isGuided);
-    return { values: await compute(runtime, () => condition.embeddings()), tokens: condition.tokens };
+    return { values: await compute(runtime, () => condition.embeddings()), tokens: condition.promptLength };
   }
 
   it('reads words through the template, from the begin token to the begin of the image', async () => {

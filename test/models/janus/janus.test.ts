@@ -70,7 +70,7 @@ describe('Janus-Pro', () => {
     const width = ids.length * config.width;
     const ordered = rows.flatMap((row) => [...embeddings.subarray(row * width, (row + 1) * width)]);
     close(ordered, await golden.values('prompt_embeds'), { absolute: 0 }, 'embeddings');
-    assert.deepEqual(condition.starts, new Array(2 * images).fill(0));
+    assert.deepEqual(condition.leftPadding, new Array(2 * images).fill(0));
   });
 
   it('gives the reference logits and activations for given tokens, in both branches', async () => {
@@ -86,7 +86,7 @@ describe('Janus-Pro', () => {
     close(stack(entries, 'first', rows, all), await golden.values('tf_layer0_out'), TOLERANCE, 'block 0');
     close(stack(entries.slice(1), 'input', rows, all), await golden.values('tf_image_embeds'), TOLERANCE, 'inputs');
     const gain = await new Weights(golden.model, []).values('language_model.model.norm.weight', [config.width]);
-    const hidden = normalised(stack(entries, 'last', rows, all), gain, config.normEpsilon);
+    const hidden = normalized(stack(entries, 'last', rows, all), gain, config.normEpsilon);
     close(hidden, await golden.values('tf_last_hidden'), TOLERANCE, 'last hidden state');
   });
 
@@ -234,7 +234,7 @@ describe('Janus-Pro', () => {
 });
 
 /** Rows of the gain's width, each over the root of its mean square, times the gain. */
-function normalised(values: Float32Array, gain: Float32Array, epsilon: number): Float32Array {
+function normalized(values: Float32Array, gain: Float32Array, epsilon: number): Float32Array {
   const width = gain.length;
   return values.map((x, i) => {
     const row = values.subarray(i - (i % width), i - (i % width) + width);

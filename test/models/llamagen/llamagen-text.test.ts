@@ -50,7 +50,7 @@ describe('LlamaGen from text', () => {
 
   const embeddings = async (prompt: LlamaGenPrompt, guided: boolean) => {
     using condition = model.condition(prompt, guided);
-    return { starts: condition.starts, values: await compute(runtime, () => condition.embeddings()) };
+    return { leftPadding: condition.leftPadding, values: await compute(runtime, () => condition.embeddings()) };
   };
   const draw = async (prompt: LlamaGenPrompt, options: Partial<GenerateOptions<LlamaGenPrompt>> = {}) =>
     (await generate(model, { temperature: 0, ...options, prompt })).map(({ tokens }) => [...tokens]);
@@ -61,7 +61,7 @@ describe('LlamaGen from text', () => {
       const text = await embeddings({ promptTokens: ids }, guided);
       const captions = features.map((values, i) => ({ features: values, length: ids[i]!.length }));
       const given = await embeddings({ captions }, guided);
-      assert.deepEqual(text.starts, given.starts);
+      assert.deepEqual(text.leftPadding, given.leftPadding);
       assert.equal(text.values.length, (guided ? 2 : 1) * ids.length * TOKENS * 48);
       close(text.values, given.values, { absolute: 2e-4, relative: 1e-4 });
     }
@@ -84,7 +84,7 @@ describe('LlamaGen from text', () => {
   });
 
   it('draws a prompt alone as in a batch', async () => {
-    const options = { temperature: 1, seed: 4, cache: { policy: 'linear', budgetLines: 4 } as const };
+    const options = { temperature: 1, seed: 4, cache: { policy: 'line-ar', budgetLines: 4 } as const };
     const batch = await draw({ prompts: PROMPTS }, options);
     assert.deepEqual((await draw({ prompts: [PROMPTS[1]!] }, { ...options, firstImage: 1 }))[0], batch[1]);
   });
@@ -129,7 +129,7 @@ describe('LlamaGen from text', () => {
     using mute = await tinyTextModel(runtime, {});
     assert.throws(() => mute.condition({ prompts: ['a cat'] }, true), /expected a tokenizer to read it, got none/);
     using ids = mute.condition({ promptTokens: [[5, 1]] }, true);
-    assert.deepEqual(ids.starts, [118, 118]);
+    assert.deepEqual(ids.leftPadding, [118, 118]);
   });
 
   it('refuses the tokenizer of another model, and keeps nothing', async () => {

@@ -54,7 +54,7 @@ describe('blocks of a checkpoint', () => {
     await fc.assert(property, { numRuns: 60 });
   });
 
-  it('name, when one cannot be quantised, the very matrix that holds it, and keep no memory', async () => {
+  it('name, when one cannot be quantized, the very matrix that holds it, and keep no memory', async () => {
     const runtime = await testRuntime();
     for (const wrong of [Number.NaN, Number.NEGATIVE_INFINITY, 1e9]) {
       for (const bad of ['gate', 'up', 'norm']) {

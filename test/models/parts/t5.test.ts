@@ -18,16 +18,16 @@ const TOKENS = 120;
 function leftPadded(
   ids: ArrayLike<number>,
   mask: ArrayLike<number>,
-): { ids: Uint32Array<ArrayBuffer>; starts: number[] } {
+): { ids: Uint32Array<ArrayBuffer>; leftPadding: number[] } {
   const padded = new Uint32Array(ids.length);
-  const starts: number[] = [];
+  const leftPadding: number[] = [];
   for (let row = 0; row < ids.length / TOKENS; row++) {
     const from = row * TOKENS;
     const length = Array.from({ length: TOKENS }, (_, i) => mask[from + i]!).reduce((sum, one) => sum + one, 0);
     for (let i = 0; i < length; i++) padded[from + TOKENS - length + i] = ids[from + i]!;
-    starts.push(TOKENS - length);
+    leftPadding.push(TOKENS - length);
   }
-  return { ids: padded, starts };
+  return { ids: padded, leftPadding };
 }
 
 describe('T5 encoder', () => {
@@ -37,15 +37,15 @@ describe('T5 encoder', () => {
     const loader = new GpuLoader(runtime, new Weights(golden.model, T5_IGNORED), 'f32');
     const encoder = await loadT5Encoder(loader, goldenT5Config(), TOKENS);
     loader.weights.finish();
-    const { ids, starts } = leftPadded(await golden.values('ids'), await golden.values('mask'));
+    const { ids, leftPadding } = leftPadded(await golden.values('ids'), await golden.values('mask'));
     using idsTensor = runtime.tensor([ids.length], 'u32', 'ids', ids);
-    using startsTensor = runtime.tensor([starts.length], 'u32', 'starts', Uint32Array.from(starts));
+    using startsTensor = runtime.tensor([leftPadding.length], 'u32', 'starts', Uint32Array.from(leftPadding));
 
     const features = await compute(runtime, () => encodeText(encoder, idsTensor, startsTensor));
 
     // as in the fixtures of the other models: f32 in another order, features of about 1
     close(features, await golden.values('features'), { absolute: 2e-4, relative: 1e-4 });
-    const padding = features.subarray(0, starts[0]! * goldenT5Config().width);
+    const padding = features.subarray(0, leftPadding[0]! * goldenT5Config().width);
     assert.ok(padding.every((value) => value === 0));
     loader.dispose();
     await golden.close();

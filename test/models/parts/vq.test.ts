@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { toBytes } from '../../../src/image.ts';
 import { conv } from '../../../src/kernels/conv/conv.ts';
 import { embedding } from '../../../src/kernels/embedding.ts';
-import { GpuLoader, normaliseRows } from '../../../src/models/gpu-loader.ts';
+import { GpuLoader, normalizeRows } from '../../../src/models/gpu-loader.ts';
 import { VQ_IGNORED, VQ_PRESETS, type VqConfig, vqPreset } from '../../../src/models/parts/vq/config.ts';
 import { attentionBlock, codes, decode, resnetBlock, type VqDecoder } from '../../../src/models/parts/vq/decoder.ts';
 import { loadVqDecoder } from '../../../src/models/parts/vq/load.ts';
@@ -17,7 +17,7 @@ import { type Golden, openGolden } from '../../support/golden.ts';
 import { compute, testRuntime } from '../../support/runtime.ts';
 
 const CONFIG: VqConfig = {
-  codebook: { count: 256, width: 8, normalised: true },
+  codebook: { count: 256, width: 8, normalized: true },
   zChannels: 32,
   baseChannels: 32,
   multipliers: [2, 1],
@@ -160,12 +160,12 @@ describe('VQ decoder', () => {
     const rows = fc.array(fc.float({ noNaN: true, min: -1e6, max: 1e6 }), { minLength: 8, maxLength: 8 });
     fc.assert(
       fc.property(rows, (row) => {
-        const length = Math.hypot(...normaliseRows(Float32Array.from(row), 8));
+        const length = Math.hypot(...normalizeRows(Float32Array.from(row), 8));
 
         assert.ok(Math.hypot(...row) < 1e-11 || Math.abs(length - 1) < 1e-6);
       }),
     );
-    assert.deepEqual(normaliseRows(new Float32Array(8), 8), new Float32Array(8));
+    assert.deepEqual(normalizeRows(new Float32Array(8), 8), new Float32Array(8));
   });
 
   it('knows its presets by name, and names them to who asks for another', () => {

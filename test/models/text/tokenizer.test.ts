@@ -48,11 +48,11 @@ describe('tokenizer', () => {
     });
   }
 
-  it('normalises by the character map of the file, cluster by cluster', () => {
+  it('normalizes by the character map of the file, cluster by cluster', () => {
     const { normalizer } = JSON.parse(read('t5'));
     const map = characterMap('map', normalizer.precompiled_charsmap);
     const golden: readonly (readonly [string, string])[] = JSON.parse(
-      readFileSync(`${FOLDER}/normalised.json`, 'utf8'),
+      readFileSync(`${FOLDER}/normalized.json`, 'utf8'),
     );
     for (const [text, expected] of golden) assert.equal(map.normalize(text), expected, JSON.stringify(text));
   });

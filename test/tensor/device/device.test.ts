@@ -60,7 +60,7 @@ describe('platform in Node', () => {
   });
 
   it('an unusable toggle name is an OptionError', async () => {
-    await assert.rejects(findAdapter({ driver: 'null', features: ['a,backend=null'] }), OptionError);
+    await assert.rejects(findAdapter({ driver: 'null', dawnToggles: ['a,backend=null'] }), OptionError);
   });
 
   it('a driver asked for that is absent is a DeviceError naming what to install', async () => {

@@ -6,7 +6,7 @@ export interface T5Config {
   readonly headDim: number;
   readonly width: number;
   /** Inner width of the MLP. */
-  readonly hidden: number;
+  readonly intermediateSize: number;
   /** Rows of the embedding table: the tokenizer's, rounded up. */
   readonly vocabulary: number;
   /** Classes of distance between two tokens, both directions together. */
@@ -22,7 +22,7 @@ export const FLAN_T5_XL: T5Config = {
   heads: 32,
   headDim: 64,
   width: 2048,
-  hidden: 5120,
+  intermediateSize: 5120,
   vocabulary: 32128,
   buckets: 32,
   maxDistance: 128,
@@ -35,7 +35,7 @@ export const EMOJI_T5: T5Config = {
   heads: 4,
   headDim: 24,
   width: 96,
-  hidden: 256,
+  intermediateSize: 256,
   vocabulary: 423,
   buckets: 32,
   maxDistance: 128,
@@ -45,5 +45,5 @@ export const EMOJI_T5: T5Config = {
 /** What a checkpoint of the whole T5 holds beside its encoder, and the second name of the embedding table. */
 export const T5_IGNORED: readonly RegExp[] = [/^decoder\./, /^lm_head\.weight$/, /^encoder\.embed_tokens\.weight$/];
 
-/** What stays in float when the matrices of the blocks are quantised: nothing, for tables and norms are no matrices. */
+/** What stays in float when the matrices of the blocks are quantized: nothing, for tables and norms are no matrices. */
 export const T5_FLOAT: readonly RegExp[] = [];

@@ -28,7 +28,7 @@ export async function loadT5Encoder(
 }
 
 async function loadBlock(loader: LayerLoader, config: T5Config, at: string): Promise<T5Block> {
-  const { width, hidden, heads, headDim } = config;
+  const { width, intermediateSize, heads, headDim } = config;
   const attention = (name: string) => `${at}.layer.0.SelfAttention.${name}.weight`;
   const dense = (name: string) => `${at}.layer.1.DenseReluDense.${name}.weight`;
   return {
@@ -43,9 +43,9 @@ async function loadBlock(loader: LayerLoader, config: T5Config, at: string): Pro
       name: dense('wi_0'),
       up: dense('wi_1'),
       inputs: width,
-      outputs: hidden,
+      outputs: intermediateSize,
       gain: `${at}.layer.1.layer_norm.weight`,
     }),
-    down: await loader.linear({ name: dense('wo'), inputs: hidden, outputs: width }),
+    down: await loader.linear({ name: dense('wo'), inputs: intermediateSize, outputs: width }),
   };
 }

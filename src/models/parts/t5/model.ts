@@ -31,25 +31,25 @@ export interface T5Encoder {
 }
 
 /**
- * ids u32 [R · T], padded on the left; starts u32 [R], the first token of each row that is not padding → features
+ * ids u32 [R · T], padded on the left; leftPadding u32 [R], the first token of each row that is not padding → features
  * [R · T, C], zeros for padding. T is what the encoder was loaded for.
  */
-export function encodeText(encoder: T5Encoder, ids: Tensor, starts: Tensor): Tensor {
+export function encodeText(encoder: T5Encoder, ids: Tensor, leftPadding: Tensor): Tensor {
   const { embeddings, bias, blocks, gain, normEpsilon } = encoder;
   const features = blocks.reduce(
-    (x, block) => blockForward(block, x, { bias, starts, normEpsilon }),
+    (x, block) => blockForward(block, x, { bias, leftPadding, normEpsilon }),
     embedding(ids, embeddings),
   );
-  return rmsNorm(features, { gain, epsilon: normEpsilon, starts }, 'text features');
+  return rmsNorm(features, { gain, epsilon: normEpsilon, leftPadding }, 'text features');
 }
 
 /** h = x + o(attention(norm(x)));  h + wo(gelu(wi_0 norm(h)) · wi_1 norm(h)) */
 function blockForward(
   block: T5Block,
   x: Tensor,
-  { bias, starts, normEpsilon }: Pick<T5Encoder, 'bias' | 'normEpsilon'> & { readonly starts: Tensor },
+  { bias, leftPadding, normEpsilon }: Pick<T5Encoder, 'bias' | 'normEpsilon'> & { readonly leftPadding: Tensor },
 ): Tensor {
-  const attended = encoderAttention(linear(x, block.qkv, { normEpsilon }), { bias, starts }, 'text attention');
+  const attended = encoderAttention(linear(x, block.qkv, { normEpsilon }), { bias, leftPadding }, 'text attention');
   const h = linear(attended, block.out, { residual: x });
   const inner = linear(h, block.gateUp, { normEpsilon, activation: 'geluTanh' });
   return linear(inner, block.down, { residual: h });

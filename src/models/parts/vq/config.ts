@@ -7,7 +7,7 @@ export interface VqConfig {
     readonly count: number;
     readonly width: number;
     /** Rows are brought to length 1 when they are looked up. */
-    readonly normalised: boolean;
+    readonly normalized: boolean;
   };
   /** Channels between the codebook and the decoder. */
   readonly zChannels: number;
@@ -21,7 +21,7 @@ export interface VqConfig {
 }
 
 const LLAMAGEN = {
-  codebook: { count: 16384, width: 8, normalised: true },
+  codebook: { count: 16384, width: 8, normalized: true },
   zChannels: 256,
   baseChannels: 128,
   residualBlocks: 2,
@@ -32,7 +32,7 @@ export const VQ_PRESETS: Readonly<Record<string, VqConfig>> = {
   'vq-ds16': { ...LLAMAGEN, multipliers: [1, 1, 2, 2, 4] },
   'vq-ds8': { ...LLAMAGEN, multipliers: [1, 2, 2, 4] },
   'vqgan-chameleon': {
-    codebook: { count: 8192, width: 256, normalised: false },
+    codebook: { count: 8192, width: 256, normalized: false },
     zChannels: 256,
     baseChannels: 128,
     multipliers: [1, 1, 2, 2, 4],
@@ -40,7 +40,7 @@ export const VQ_PRESETS: Readonly<Record<string, VqConfig>> = {
     layout: 'chameleon',
   },
   emoji: {
-    codebook: { count: 512, width: 8, normalised: true },
+    codebook: { count: 512, width: 8, normalized: true },
     zChannels: 64,
     baseChannels: 32,
     multipliers: [1, 2, 2],

@@ -22,7 +22,7 @@ export interface CaptionReader {
 /** Features of some captions, left-padded as the transformer takes them. */
 export interface CaptionFeatures {
   /** First token of each caption that is not padding, [B]. */
-  readonly starts: readonly number[];
+  readonly leftPadding: readonly number[];
   /** Records the features [B · T, width]; zeros for padding. */
   record(): Tensor;
   dispose(): void;
@@ -54,12 +54,12 @@ export function readCaptions(
   tokens: number,
 ): CaptionFeatures {
   const rows = promptIds(prompt, { encode, vocabulary, mostTokens: tokens });
-  const starts = rows.map((row) => tokens - row.length);
-  const padded = rows.flatMap((row, image) => [...new Array<number>(starts[image]!).fill(0), ...row]);
+  const leftPadding = rows.map((row) => tokens - row.length);
+  const padded = rows.flatMap((row, image) => [...new Array<number>(leftPadding[image]!).fill(0), ...row]);
   const ids = runtime.tensor([padded.length], 'u32', 'captions', Uint32Array.from(padded));
-  const begins = runtime.tensor([starts.length], 'u32', 'caption starts', Uint32Array.from(starts));
+  const begins = runtime.tensor([leftPadding.length], 'u32', 'caption padding', Uint32Array.from(leftPadding));
   return {
-    starts,
+    leftPadding,
     record: () => encodeText(encoder, ids, begins),
     dispose: () => {
       ids.dispose();

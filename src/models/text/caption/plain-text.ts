@@ -63,7 +63,7 @@ const LIGATURES: Readonly<Record<string, string>> = {
 
 /**
  * References where no `<` says that they are meant, C1 controls that are windows-1252, ligatures, full and half width forms, curly quotes, line ends,
- * terminal colours and controls brought to plain characters, then NFC. Source: ftfy.fix_text 6.3, its encoding repair left
+ * terminal colors and controls brought to plain characters, then NFC. Source: ftfy.fix_text 6.3, its encoding repair left
  * out.
  */
 export function plainCharacters(text: string): string {

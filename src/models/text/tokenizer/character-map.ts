@@ -1,5 +1,5 @@
 /**
- * The compiled character map of a SentencePiece normaliser: prefixes of UTF-8 bytes to what they become.
+ * The compiled character map of a SentencePiece normalizer: prefixes of UTF-8 bytes to what they become.
  *
  * A map is the bytes of a trie (u32, little-endian), the trie as units of u32, and the replacements, each ended by a zero
  * byte. A unit holds a label (bits 0..7, and bit 31 for a leaf's value), whether a leaf hangs below it (bit 8), and the

@@ -42,10 +42,10 @@ export function exactNormalizer(place: string, value: unknown): JsonObject | nul
   }
   if (type === 'Prepend') expectText(`${place}.prepend`, config.prepend);
   if (typeof type === 'string' && PLAIN.includes(type)) return config;
-  throw new FormatError(`${place}.type: expected a normaliser of the three families, got ${describe(type)}`);
+  throw new FormatError(`${place}.type: expected a normalizer of the three families, got ${describe(type)}`);
 }
 
-/** The library's normaliser with its character maps replaced. Throws FormatError for a damaged map. */
+/** The library's normalizer with its character maps replaced. Throws FormatError for a damaged map. */
 export function withCharacterMaps(place: string, normalizer: Normalizer | null): Normalizer | null {
   if (normalizer instanceof PrecompiledNormalizer) return new MapNormalizer(characterMap(place, normalizer.charsmap));
   if (normalizer instanceof SequenceNormalizer)

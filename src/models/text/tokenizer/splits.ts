@@ -14,7 +14,7 @@ const WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+
 /** Rust's is_ascii_punctuation, and all of Unicode's. */
 const PUNCTUATION = '[\\p{P}!-/:-@\\[-`{-~]';
 
-/** Throws FormatError, naming the place, for a kind or a behaviour that no family's tokenizer has. */
+/** Throws FormatError, naming the place, for a kind or a behavior that no family's tokenizer has. */
 export function exactSplits(place: string, value: unknown): JsonObject | null {
   if (value === null || value === undefined) return null;
   const config = expectObject(place, value);
@@ -24,12 +24,12 @@ export function exactSplits(place: string, value: unknown): JsonObject | null {
       return sequence(parts.map((part, i) => exactSplits(`${place}.pretokenizers[${i}]`, part)));
     }
     case 'Split':
-      return split(behaviour(place, config.behavior), pattern(`${place}.pattern`, config.pattern), config.invert);
+      return split(behavior(place, config.behavior), pattern(`${place}.pattern`, config.pattern), config.invert);
     case 'Digits':
       return split('Isolated', config.individual_digits === true ? '\\p{N}' : '\\p{N}+');
     case 'Punctuation':
       if (config.behavior === 'Contiguous') return split('Isolated', `${PUNCTUATION}+`);
-      return split(behaviour(place, config.behavior ?? 'Isolated'), PUNCTUATION);
+      return split(behavior(place, config.behavior ?? 'Isolated'), PUNCTUATION);
     case 'WhitespaceSplit':
       return split('Removed', '\\s+');
     case 'ByteLevel':
@@ -62,7 +62,7 @@ function split(behavior: 'Isolated' | 'Removed', regex: string, invert: unknown 
   return { type: 'Split', pattern: { Regex: regex }, behavior, invert: behavior === 'Removed' && invert === true };
 }
 
-function behaviour(place: string, value: unknown): 'Isolated' | 'Removed' {
+function behavior(place: string, value: unknown): 'Isolated' | 'Removed' {
   if (value === 'Isolated' || value === 'Removed') return value;
   throw new FormatError(`${place}.behavior: expected Isolated or Removed, got ${describe(value)}`);
 }

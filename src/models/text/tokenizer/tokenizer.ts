@@ -15,7 +15,7 @@ export interface TextTokenizer {
   readonly name: string;
   /** One more than the highest id. */
   readonly vocabulary: number;
-  /** Ids of a text, with the special tokens that the file puts around it. Those in the text itself are recognised. */
+  /** Ids of a text, with the special tokens that the file puts around it. Those in the text itself are recognized. */
   encode(text: string): readonly number[];
   /** Throws FormatError where there is no such token: the tokenizer is of another model. */
   id(token: string): number;

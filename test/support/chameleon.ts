@@ -2,10 +2,10 @@
 
 import { readFileSync } from 'node:fs';
 import type { MatrixDtype } from '../../src/kernels/linear/weight.ts';
-import { type LuminaConfig, luminaPositions } from '../../src/models/chameleon/config.ts';
-import { Lumina } from '../../src/models/chameleon/index.ts';
-import { LUMINA_IGNORED, loadLumina } from '../../src/models/chameleon/load.ts';
-import { embed, type LuminaLayers, logits } from '../../src/models/chameleon/model.ts';
+import { type ChameleonConfig, chameleonPositions } from '../../src/models/chameleon/config.ts';
+import { Chameleon } from '../../src/models/chameleon/index.ts';
+import { CHAMELEON_IGNORED, loadChameleon } from '../../src/models/chameleon/load.ts';
+import { type ChameleonLayers, embed, logits } from '../../src/models/chameleon/model.ts';
 import { GpuLoader } from '../../src/models/gpu-loader.ts';
 import type { TextPrompt } from '../../src/models/text/prompt.ts';
 import type { Checkpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
@@ -15,22 +15,22 @@ import type { Bare } from './trace.ts';
 
 /** A model to trace, its layers in reach; prompts become rows by the product's own rules. */
 export interface BareLumina extends Bare<TextPrompt> {
-  readonly model: Lumina;
-  readonly layers: LuminaLayers;
+  readonly model: Chameleon;
+  readonly layers: ChameleonLayers;
 }
 
 /** `both` holds the transformer and, behind a prefix, the VQGAN. */
 export async function loadBareLumina(
   runtime: Runtime,
   both: Checkpoint,
-  config: LuminaConfig,
+  config: ChameleonConfig,
   dtype: MatrixDtype = 'f32',
 ): Promise<BareLumina> {
   const { transformer, vqgan } = splitCheckpoint(both);
-  const loader = new GpuLoader(runtime, new Weights(transformer, LUMINA_IGNORED), dtype);
-  const layers = await loadLumina(loader, config);
+  const loader = new GpuLoader(runtime, new Weights(transformer, CHAMELEON_IGNORED), dtype);
+  const layers = await loadChameleon(loader, config);
   loader.weights.finish();
-  const model = await Lumina.load(runtime, transformer, vqgan, { name: 'tiny', config, dtype });
+  const model = await Chameleon.load(runtime, transformer, vqgan, { name: 'tiny', config, dtype });
   return {
     runtime,
     model,
@@ -49,7 +49,7 @@ export async function loadBareLumina(
 }
 
 /** The configuration of a golden folder. */
-export function luminaConfig(folder = 'chameleon'): LuminaConfig {
+export function luminaConfig(folder = 'chameleon'): ChameleonConfig {
   const { model, ids, grid, vq } = JSON.parse(readFileSync(`test/golden/${folder}/config.json`, 'utf8'));
   const grids = grid / 2;
   return {
@@ -58,15 +58,15 @@ export function luminaConfig(folder = 'chameleon'): LuminaConfig {
     kvHeads: model.num_key_value_heads,
     headDim: model.head_dim,
     width: model.hidden_size,
-    hidden: model.intermediate_size,
+    intermediateSize: model.intermediate_size,
     ropeBase: model.rope_theta,
     normEpsilon: model.rms_norm_eps,
-    headNormEpsilon: model.qk_norm_eps,
+    qkNormEpsilon: model.qk_norm_eps,
     vocabulary: model.vocab_size,
     grids,
     tokens: { imageStart: ids.image_start, size: ids.size_base, newline: ids.newline, firstCode: ids.image_base },
     vq: {
-      codebook: { count: vq.n_embed, width: vq.embed_dim, normalised: vq.codebook_l2_norm },
+      codebook: { count: vq.n_embed, width: vq.embed_dim, normalized: vq.codebook_l2_norm },
       zChannels: vq.z_channels,
       baseChannels: vq.ch,
       multipliers: vq.ch_mult,
@@ -74,7 +74,7 @@ export function luminaConfig(folder = 'chameleon'): LuminaConfig {
       layout: 'chameleon',
     },
     mostPromptTokens: 32,
-    positions: luminaPositions(grids, 32),
+    positions: chameleonPositions(grids, 32),
   };
 }
 
