@@ -1,11 +1,11 @@
 /**
- * Attention of new tokens over the slots of a paged store, in one kernel: rotate the new key and query, put key and value
- * into their slot, attend to every live slot, and add each slot's probability to the scores of the line.
+ * Attention of new tokens over the slots of a paged store, in one kernel: rotate the new key and query, write key and value
+ * to their slot, attend to every live slot, and add each slot's probability to the scores of the line.
  *
  *     y[r, t, h] = Σ_s softmax(q · k_s / √D)_s v_s
  *     score[r, g, s] += mean over the heads h of g of softmax(...)_s / W
  *
- * One workgroup a row, KV head and new token. A thread computes whole scores for its own slots, so no reduction stands in
+ * One workgroup a row, KV head and new token. A thread computes whole scores for its own slots, so there is no reduction in
  * the inner loop; keys are stored [chunk of 4 channels][slot] for that, values [slot][chunk]. The probabilities of all
  * slots stay in workgroup memory, where the second half of the kernel and the scores read them.
  * Source of the maths: LlamaGen, gpt.py Attention; of the scores: arXiv 2512.04857, inter-line guidance.
@@ -15,7 +15,7 @@ import { DeviceError } from '../../tensor/errors.ts';
 import { type Constants, defineKernel } from '../../tensor/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
-/** How heads are turned: pairs of neighbors (2p, 2p + 1), or halves (p, p + D / 2). */
+/** Rotary embedding: which two channels of a head form pair p, (2p, 2p + 1) or (p, p + D / 2). */
 export interface Rotation {
   /** cos and sin, f32 [positions, D / 2, 2]. */
   readonly angles: Tensor;
@@ -82,7 +82,7 @@ function attentionThreads(headDim: number, isSoftware: boolean): number {
   return Math.max(isSoftware ? 32 : 128, 2 ** Math.ceil(Math.log2(headDim / 4)));
 }
 
-/** Attends from `tokens` new tokens a row of the bank. In a prefill the keys must have been put by `appendPrefill`. */
+/** Attends from `tokens` new tokens a row of the bank. In a prefill the keys must have been stored by `appendPrefill`. */
 export function decodeAttention(inputs: AttentionInputs): void {
   const { qkv, bank, shape, tokens, phase } = inputs;
   const needed = attentionWorkgroupBytes(shape.slots, shape.headDim);

@@ -4,8 +4,8 @@
  *     y[r, t, h] = Σ_s softmax_s(q_t · k_s + bias[h, s − t + T − 1]) v_s        s from leftPadding[r] to T − 1
  *
  * The products are not divided by √D: T5 folds that into its weights. A thread owns one query of one head and walks the keys
- * once, scaling what it has so far when a larger score comes; its neighbors read the same keys, and nothing is shared or
- * waited for. Padding stands before `leftPadding[r]`; its rows of y are zeros. Sums in f32. Source: arXiv 1910.10683, 2.1;
+ * once (online softmax: the sums so far are rescaled when a larger score comes). Neighboring threads read the same keys, so
+ * no workgroup memory and no barrier is needed. Padding precedes token `leftPadding[r]`; its rows of y are zeros. Sums in f32. Source: arXiv 1910.10683, 2.1;
  * transformers, modeling_t5.py, T5Attention.
  */
 
@@ -17,7 +17,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 const THREADS = 32;
 
 export interface EncoderAttentionInputs {
-  /** What is added to a score, by head and by how far the key stands behind the query: f32 [H, 2 T − 1]. */
+  /** Added to a score, by head and by the distance s − t + T − 1 from query t to key s: f32 [H, 2 T − 1]. */
   readonly bias: Tensor;
   /** First token of each row that is not padding, u32 [R]. */
   readonly leftPadding: Tensor;

@@ -1,13 +1,13 @@
 /**
- * The end of a line: keep the best candidates, and move those that lie in the leaving page into the holes of the middle.
+ * The end of a line: choose which tokens survive, and move the survivors in the leaving page to free slots of the middle.
  *
  * Candidates of one (row, KV head) are the middle's slots and the leaving page's. The `middleSlots` of highest score stay,
  * ties go to the later position. Survivors of the leaving page, by ascending slot, fill the evicted slots of the middle,
  * by ascending slot. After that no live token is left in the leaving page. Source: arXiv 2512.04857; order of filling and
  * ties (ours).
  *
- * One workgroup a row and KV head. The rank of a candidate is counted against all others, which needs no sorting and one
- * barrier: a few hundred candidates make that cheap.
+ * One workgroup a row and KV head. A candidate's rank is the number of candidates that beat it: quadratic, but without
+ * sorting and with one barrier, and there are only a few hundred candidates.
  */
 
 import { defineKernel } from '../../tensor/kernel.ts';

@@ -1,11 +1,11 @@
 /**
- * Full attention of one head: every place sees every other.
+ * Full attention of one head: every pixel attends to every other.
  *
  *     y[p] = Σ_s softmax_s(q_p · k_s / √C) v_s        qkv [P, 3 C]: q, then k, then v   y [P, C]
  *
  * Three kernels: all products q · k, their softmax, and the sums of v. The products are kept as [s][p], so that threads of
- * neighboring places read and write neighboring addresses and nothing is shared or waited for. They take 4 P² bytes,
- * P rounded up to whole tiles, so that what lies beyond is computed and not looked at.
+ * neighboring pixels read and write neighboring addresses, without workgroup memory or barriers. They take 4 P² bytes with
+ * P rounded up to whole tiles; what the last tile computes beyond P is never read.
  */
 
 import { ShapeError } from '../../tensor/errors.ts';
@@ -63,7 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 }`,
 );
 
-/** In place: exp((product − largest) / √C); and their sums, by which the last kernel divides. */
+/** Replaces the products by exp((product − largest) / √C) and sums these; the last kernel divides by the sums. */
 const softmaxKernel = defineKernel(
   'attention.softmax',
   { products: 'write f32', sums: 'write f32' },

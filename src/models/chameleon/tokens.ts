@@ -1,4 +1,4 @@
-/** Lumina-mGPT's template and special tokens: whether a tokenizer has them, and what it makes of a prompt. Source: model/chameleon_vae_ori/vocab.py. */
+/** Lumina-mGPT's prompt template and special tokens, and the check that a tokenizer has them. Source: model/chameleon_vae_ori/vocab.py. */
 
 import { FormatError } from '../../tensor/errors.ts';
 import type { TextTokenizer } from '../text/tokenizer/tokenizer.ts';
@@ -7,12 +7,12 @@ import type { ChameleonTokens } from './config.ts';
 const BEGIN = '<s>';
 const END_OF_TURN = '<reserved08706>';
 
-/** Source: data/item_processor.py: n grids are told by the token `reserved` of number 8800 + n. */
+/** A side of n grids is written as the token `<reserved>` number 8800 + n. Source: data/item_processor.py. */
 const FIRST_SIZE = 8800;
 
 /**
- * Ids of a prompt's text: begin token, template, words, end of turn. The reference puts the begin token there itself, so a
- * file that leaves it out is read alike. Source: xllmx/model/tokenizer.py, generate_examples/generate.py.
+ * Ids of a prompt: begin token, template, words, end of turn. The reference adds the begin token itself, so we add it where
+ * the tokenizer file does not. Source: xllmx/model/tokenizer.py, generate_examples/generate.py.
  */
 export function chameleonText(tokenizer: TextTokenizer, prompt: string, width: number, height: number): number[] {
   const text = `Generate an image of ${width}x${height} according to the following prompt:\n${prompt}${END_OF_TURN}`;
@@ -22,8 +22,8 @@ export function chameleonText(tokenizer: TextTokenizer, prompt: string, width: n
 }
 
 /**
- * Throws FormatError for a special token that is missing or has another id than the model's, of which each is a row of its
- * tables: the image tokens of all codes in order, and the sizes up to `mostGrids`.
+ * Throws FormatError for a special token that is missing or whose id is not the model's: an id is a row of the embedding
+ * table, so a wrong one would draw noise. Checks the image tokens of all codes and the sizes up to `mostGrids`.
  */
 export function expectChameleonTokens(
   tokenizer: TextTokenizer,
@@ -38,7 +38,7 @@ export function expectChameleonTokens(
   for (let code = 0; code < codes; code++) expectId(tokenizer, imageToken(code), firstCode + code);
 }
 
-/** Digits of the code written with letters, A for 0: code 120 is IMGIMGBCAZ. */
+/** The code's decimal digits as letters, A for 0, between IMGIMG and Z: code 120 is IMGIMGBCAZ. */
 export function imageToken(code: number): string {
   const letters = [...String(code)].map((digit) => String.fromCharCode(65 + Number(digit)));
   return `IMGIMG${letters.join('')}Z`;

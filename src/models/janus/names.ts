@@ -1,5 +1,5 @@
 /**
- * Names of Janus-Pro's tensors: the official ones are ours; those of the conversion for `transformers` are told back to them.
+ * Names of Janus-Pro's tensors. We use the official ones; names of the conversion for `transformers` are translated to them.
  *
  * Sources: deepseek-ai/Janus-Pro-1B, pytorch_model.bin; transformers, JanusForConditionalGeneration.
  */
@@ -7,7 +7,7 @@
 import type { Checkpoint, StoredTensor } from '../../tensor/checkpoint/checkpoint.ts';
 import { FormatError } from '../../tensor/errors.ts';
 
-/** Beginnings of the conversion's names, and the official ones; the first that fits holds. */
+/** Prefixes of the conversion's names and the official prefixes; the first rule that matches is applied. */
 const CONVERTED: readonly (readonly [RegExp, string])[] = [
   [/^lm_head\./, 'language_model.lm_head.'],
   [/^model\.language_model\./, 'language_model.model.'],
@@ -25,7 +25,7 @@ const CONVERTED: readonly (readonly [RegExp, string])[] = [
   [/^model\.vqmodel\./, 'gen_vision_model.'],
 ];
 
-/** The understanding tower, the text head, and the encoder of images: drawing needs none of them. */
+/** The vision tower for understanding, the text head and the VQ encoder, none of which drawing needs. */
 export const JANUS_IGNORED: readonly RegExp[] = [
   /^vision_model\./,
   /^aligner\./,
@@ -35,16 +35,16 @@ export const JANUS_IGNORED: readonly RegExp[] = [
   /^gen_vision_model\.quantize\.codebook_used$/,
 ];
 
-/** The official name of a tensor of either layout. */
+/** The official name of a tensor, given its name in either layout. */
 export function officialName(name: string): string {
   const rule = CONVERTED.find(([pattern]) => pattern.test(name));
   return rule ? name.replace(...rule) : name;
 }
 
 /**
- * The same tensors under their official names. Closing stays with the checkpoint itself.
+ * The same tensors under their official names. The caller still closes the checkpoint that was passed in.
  *
- * Throws FormatError where two tensors would have the same name: the checkpoint mixes both layouts.
+ * Throws FormatError if two tensors would get the same name: the checkpoint then mixes both layouts.
  */
 export function withOfficialNames(checkpoint: Checkpoint): Checkpoint {
   const tensors = new Map<string, StoredTensor>();
@@ -60,5 +60,5 @@ export function withOfficialNames(checkpoint: Checkpoint): Checkpoint {
   return { ...checkpoint, tensors };
 }
 
-/** What stays in float when the matrices of the blocks are quantized: generation head, aligner and the VQ tokenizer. */
+/** Never quantized: the generation head, the aligner and the VQ tokenizer. */
 export const JANUS_FLOAT: readonly RegExp[] = [/^gen_head\./, /^gen_aligner\./, /^gen_vision_model\./];

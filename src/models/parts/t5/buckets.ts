@@ -1,12 +1,13 @@
-/** How far apart two tokens are, as T5 counts it. Source: transformers, modeling_t5.py, _relative_position_bucket. */
+/** T5's relative position buckets. Source: transformers, modeling_t5.py, _relative_position_bucket. */
 
 import type { T5Config } from './config.ts';
 
 type Buckets = Pick<T5Config, 'buckets' | 'maxDistance'>;
 
 /**
- * Class of a key that stands `distance` tokens behind its query. Half of the classes are for keys behind, half of each half
- * for single distances, the rest grow as the logarithm. In f32 like the source, where borders fall on whole numbers.
+ * The bucket of a key `distance` tokens after its query (negative: before it). The upper half of the buckets is for keys
+ * after the query. In each half the first half of the buckets holds one distance each, and the rest widen
+ * logarithmically up to `maxDistance`. Computed in f32 like the source, because bucket borders fall on whole numbers.
  */
 export function bucket(distance: number, { buckets, maxDistance }: Buckets): number {
   const side = buckets / 2;
@@ -20,7 +21,7 @@ export function bucket(distance: number, { buckets, maxDistance }: Buckets): num
   return first + Math.min(large, side - 1);
 }
 
-/** `table` [buckets, heads] → what is added to a score by head and distance, [heads, 2 T − 1], from −(T − 1) to T − 1. */
+/** `table` [buckets, heads] → bias added to the attention scores, [heads, 2 T − 1], for distances −(T − 1) to T − 1. */
 export function distanceBias(
   table: Float32Array,
   tokens: number,

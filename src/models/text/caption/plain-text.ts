@@ -1,14 +1,14 @@
 /**
- * Text without what captions from the web carry along: percent signs, markup, odd forms of characters.
+ * Plain text of captions from the web: percent escapes decoded, markup removed, unusual forms of characters replaced.
  *
- * Each function does what a Python library does for LlamaGen's captions, so far as it can be said in a few lines. Left out
- * are ftfy's repair of text that was decoded by the wrong encoding (`Ã¶` for `ö`), the rarer names of HTML's characters, and
- * what a parser makes of broken markup: here a tag whose end or closing quote is missing stays text.
+ * Each function follows the Python library that LlamaGen cleans captions with. Three things are not implemented: ftfy's
+ * repair of text decoded with the wrong encoding (`Ã¶` for `ö`), the rarer named characters of HTML, and the recovery from
+ * broken markup; a tag without its end or closing quote stays text here.
  */
 
 import { namedCharacter, numberedCharacter, unescapeEntities } from './entities.ts';
 
-/** `+` to spaces, `%XX` of UTF-8 to characters; what is no UTF-8 becomes U+FFFD. Source: urllib.parse.unquote_plus. */
+/** Decodes `+` as a space and `%XX` as UTF-8; invalid UTF-8 becomes U+FFFD. Source: urllib.parse.unquote_plus. */
 export function unquotePlus(text: string): string {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   return text
@@ -19,9 +19,9 @@ export function unquotePlus(text: string): string {
 }
 
 /**
- * Tags, comments and declarations removed, references replaced once. A name that is none keeps its ampersand and loses its
- * semicolon; one that ends the text is not complete and stays, and of a single letter the letter alone. Source:
- * BeautifulSoup(text, 'html.parser').text.
+ * Removes tags, comments and declarations, and decodes character references once. An unknown name keeps its ampersand and
+ * loses its semicolon. A reference that ends the text without a semicolon is incomplete and stays as it is, except that
+ * `&` and a single letter leave the letter. Source: BeautifulSoup(text, 'html.parser').text.
  */
 export function textOfHtml(text: string): string {
   return text
@@ -62,9 +62,9 @@ const LIGATURES: Readonly<Record<string, string>> = {
 };
 
 /**
- * References where no `<` says that they are meant, C1 controls that are windows-1252, ligatures, full and half width forms, curly quotes, line ends,
- * terminal colors and controls brought to plain characters, then NFC. Source: ftfy.fix_text 6.3, its encoding repair left
- * out.
+ * Replaces by plain characters: character references (unless the text has a `<`, and so may be HTML in which they are
+ * meant), C1 controls of windows-1252, ligatures, full and half width forms, curly quotes and line ends. Removes terminal
+ * colors and controls, then normalizes to NFC. Source: ftfy.fix_text 6.3 without its encoding repair.
  */
 export function plainCharacters(text: string): string {
   const unescaped = text.includes('<') ? text : unescapeEntities(text);
@@ -80,7 +80,7 @@ export function plainCharacters(text: string): string {
     .normalize('NFC');
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: it is they that are sought
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
 const TERMINAL_ESCAPES = /\x1b\[[\d;]*[a-zA-Z]/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: it is they that are sought
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
 const CONTROLS = /[\0-\x08\x0b\x0e-\x1f\x7f\u206a-\u206f\ufeff\ufff9-\ufffc]/g;

@@ -1,9 +1,9 @@
 /**
- * What stands before a tokenizer's model, said so that the JavaScript library does what the Rust one does.
+ * Rewrites the pre-tokenizers of a tokenizer.json so that the JavaScript library splits text as the Rust library does.
  *
- * The library differs from its Rust original (0.2.0 against 0.23) where a splitter has a form of its own in it: isolated
- * punctuation is split in runs, digits are ASCII alone, white space and letters are JavaScript's, and Metaspace does not
- * split at all. Its `Split` by regular expression is exact, so all of these are written as one.
+ * The JavaScript library (0.2.0) differs from the Rust one (0.23) in several pre-tokenizers: it splits isolated punctuation
+ * in runs, knows only ASCII digits, uses JavaScript's classes of white space and letters, and does not split by Metaspace.
+ * Its `Split` by regular expression is exact, so each of these is rewritten as a `Split`.
  */
 
 import { FormatError } from '../../../tensor/errors.ts';
@@ -14,7 +14,7 @@ const WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+
 /** Rust's is_ascii_punctuation, and all of Unicode's. */
 const PUNCTUATION = '[\\p{P}!-/:-@\\[-`{-~]';
 
-/** Throws FormatError, naming the place, for a kind or a behavior that no family's tokenizer has. */
+/** The rewritten pre-tokenizer. Throws FormatError, naming the place, for a type or behavior that no family's tokenizer uses. */
 export function exactSplits(place: string, value: unknown): JsonObject | null {
   if (value === null || value === undefined) return null;
   const config = expectObject(place, value);
@@ -42,7 +42,7 @@ export function exactSplits(place: string, value: unknown): JsonObject | null {
   }
 }
 
-/** A pattern as a regular expression. Throws FormatError unless it is one, or a text. */
+/** The source of a regular expression that matches a `{ Regex }` or `{ String }` pattern. Throws FormatError for others. */
 export function pattern(place: string, value: unknown): string {
   const config = expectObject(place, value);
   if (config.Regex !== undefined) return expectText(`${place}.Regex`, config.Regex);
@@ -57,7 +57,7 @@ function metaspace(place: string, config: JsonObject): JsonObject {
   return sequence([marks, split('Isolated', `${escaped(mark)}[^${escaped(mark)}]*`)]);
 }
 
-/** Every mark begins a piece. `invert` swaps what matches and what does not, which are both kept unless one is removed. */
+/** `invert` swaps what matches and what does not; that matters only where one of the two is removed. */
 function split(behavior: 'Isolated' | 'Removed', regex: string, invert: unknown = false): JsonObject {
   return { type: 'Split', pattern: { Regex: regex }, behavior, invert: behavior === 'Removed' && invert === true };
 }
