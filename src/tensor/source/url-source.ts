@@ -1,20 +1,26 @@
 /** A checkpoint on a server, read by HTTP ranges (RFC 9110, part 14), so that only what is asked for travels. */
 
 import { FormatError } from '../errors.ts';
-import { type ByteSource, rangedSource } from './bytes.ts';
+import { type ByteSource, bytesSource, rangedSource } from './bytes.ts';
 import { type Attempt, drop, type HttpOptions, reason, request, retried, TransientError } from './http.ts';
 
 export type UrlOptions = HttpOptions;
 
+/** (ours) Largest file that is taken whole from a server that ignores ranges. */
+const WHOLE_FILE_BYTES = 64 * 2 ** 20;
+
 /**
- * Asks the server for one byte, to learn the size and that it honors ranges.
+ * Asks the server for one byte, to learn the size and that it honors ranges. One that ignores them, as simple development
+ * servers do, sends the whole file: up to 64 MiB are kept in memory and read from there.
  *
- * Throws FormatError when the file is not there, when ranges are ignored, when an answer has another length, when the file
- * changes between two reads, and when nothing arrives in time, try after try.
+ * Throws FormatError when the file is not there, when a larger one comes whole, when an answer has another length, when the
+ * file changes between two reads, and when nothing arrives in time, try after try.
  */
 export async function urlSource(url: string | URL, options: UrlOptions = {}): Promise<ByteSource> {
   const name = String(url);
-  const { size, tag } = await probe(name, options);
+  const probed = await probe(name, options);
+  if (probed instanceof Uint8Array) return bytesSource(name, probed);
+  const { size, tag } = probed;
   return rangedSource({
     name,
     size,
@@ -39,9 +45,11 @@ interface Probed {
   readonly tag: string | undefined;
 }
 
-async function probe(name: string, options: UrlOptions): Promise<Probed> {
+/** What one byte tells of the file, or all of it from a server that ignores ranges. */
+async function probe(name: string, options: UrlOptions): Promise<Probed | Uint8Array> {
   return await retried(name, options, async (attempt) => {
-    const response = await part(name, options, attempt, 0, 0, [206, 416]);
+    const response = await part(name, options, attempt, 0, 0, [206, 200, 416]);
+    if (response.status === 200) return await whole(name, response, attempt);
     await drop(response);
     const tag = response.headers.get('etag') ?? undefined;
     const stated = statedRange(response);
@@ -64,10 +72,45 @@ async function part(
 ): Promise<Response> {
   const init = { signal, headers: { range: `bytes=${first}-${last}` } };
   const response = await request(name, options, init, [...accepted, 200]);
-  if (response.status !== 200) return response;
+  if (accepted.includes(response.status)) return response;
   await drop(response);
-  throw new FormatError(
-    `${name}: expected status 206 (a part of the file), got 200; the server ignores ranges, so download the file and open it from there`,
+  throw rangesIgnored(name, '200');
+}
+
+/** The body of an answer, at most WHOLE_FILE_BYTES of it. */
+async function whole(name: string, response: Response, { signal, alive }: Attempt): Promise<Uint8Array> {
+  const stated = Number(response.headers.get('content-length') ?? 0);
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  const tooLarge = () => rangesIgnored(name, `all of its ${Math.max(stated, size)} bytes or more`);
+  if (stated > WHOLE_FILE_BYTES) {
+    await drop(response);
+    throw tooLarge();
+  }
+  const reader = response.body?.getReader();
+  try {
+    for (let part = await reader?.read(); part?.value && !signal.aborted; part = await reader?.read()) {
+      alive();
+      parts.push(part.value);
+      size += part.value.length;
+      if (size <= WHOLE_FILE_BYTES) continue;
+      await reader?.cancel();
+      throw tooLarge();
+    }
+  } catch (cause) {
+    if (signal.aborted || cause instanceof FormatError) throw signal.aborted ? signal.reason : cause;
+    throw new TransientError(`${name}: expected the whole file, got ${size} bytes and then ${reason(cause)}`, {
+      cause,
+    });
+  }
+  signal.throwIfAborted();
+  return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
+}
+
+function rangesIgnored(name: string, got: string): FormatError {
+  const most = WHOLE_FILE_BYTES / 2 ** 20;
+  return new FormatError(
+    `${name}: expected status 206 (a part of the file), or at most ${most} MiB, got ${got}; the server ignores ranges, so download the file and open it from there`,
   );
 }
 

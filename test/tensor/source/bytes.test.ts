@@ -130,6 +130,37 @@ describe('urlSource', () => {
     assert.deepEqual(await source.read(4990, 10), CONTENT.slice(4990));
   });
 
+  it('takes a small file whole, in one request, from a server that ignores ranges', async () => {
+    let requests = 0;
+    const respond = async () => {
+      requests++;
+      return new Response(CONTENT);
+    };
+
+    const source = await urlSource('http://host/model.pt', { fetch: respond });
+
+    assert.equal(source.size, CONTENT.length);
+    assert.deepEqual(await source.read(10, 5), CONTENT.slice(10, 15));
+    assert.deepEqual(await source.read(4990, 10), CONTENT.slice(4990));
+    assert.equal(requests, 1);
+  });
+
+  it('takes a whole file again when the connection is cut in the middle of it', async () => {
+    let requests = 0;
+    const cut = () =>
+      new ReadableStream<Uint8Array>({
+        start: (controller) => controller.enqueue(CONTENT.slice(0, 7)),
+        pull: (controller) => controller.error(new Error('cut')),
+      });
+
+    const source = await urlSource('http://host/model.pt', {
+      retryDelayMs: 1,
+      fetch: async () => new Response(requests++ === 0 ? cut() : CONTENT),
+    });
+
+    assert.deepEqual([source.size, requests], [CONTENT.length, 2]);
+  });
+
   it('takes an empty file for one of no bytes', async () => {
     const response = () => new Response(null, { status: 416, headers: { 'content-range': 'bytes */0' } });
 
@@ -142,7 +173,14 @@ describe('urlSource', () => {
       /got 404 Not Found; check/,
     ],
     'a server that fails': [() => new Response('no', { status: 503 }), /expected status 206, got 503$/],
-    'a server that ignores ranges': [() => new Response(CONTENT), /got 200; the server ignores ranges, so download/],
+    'a large file from a server that ignores ranges': [
+      () => new Response(CONTENT, { headers: { 'content-length': String(64 * 2 ** 20 + 1) } }),
+      /expected status 206 .*, got all of its 67108865 bytes or more; the server ignores ranges, so download/,
+    ],
+    'the same where the server states no size': [
+      () => new Response(new Blob(Array.from({ length: 65 }, () => new Uint8Array(2 ** 20))).stream()),
+      /got all of its \d+ bytes or more; the server ignores ranges/,
+    ],
     'no connection': [
       () => Promise.reject(new TypeError('fetch failed', { cause: new Error('ECONNREFUSED') })),
       /ECONNREFUSED/,
