@@ -1,6 +1,6 @@
 /** Runs in the page: draws an emoji with the library and shows it on a canvas through WebGPU. */
 
-import { generate, loadModel, Runtime } from '../../src/index.ts';
+import { generate, loadModel, openSource, Runtime } from '../../src/index.ts';
 
 export interface DrawResult {
   readonly description: string;
@@ -40,6 +40,13 @@ export async function draw(classId: number, seed: number): Promise<DrawResult> {
     shown: [...shown],
     lines,
   };
+}
+
+/** How many bytes a checkpoint has whose URL is relative to the page, to its root, and absolute. */
+export async function sizes(file: string): Promise<number[]> {
+  const names = [file, `/${file}`, new URL(file, location.href).href];
+  const sources = await Promise.all(names.map((name) => openSource(name)));
+  return sources.map(({ size }) => size);
 }
 
 /** The name of the error for a class out of range. */

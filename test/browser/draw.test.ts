@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -57,6 +57,19 @@ describe('the library in headless Chromium', function () {
     assert.deepEqual(drawn.shown, drawn.pixels);
     assert.ok(new Set(drawn.pixels).size > 8, 'the picture is blank');
     assert.equal(drawn.lines, 16);
+  });
+
+  it('opens URLs relative to the page, as fetch does', async () => {
+    const file = 'checkpoints/emoji/vq.safetensors';
+    const sizes = await browser.page.evaluate(
+      async ([address, file]) => {
+        const { sizes } = (await import(address)) as typeof import('./draw-page.ts');
+        return await sizes(file);
+      },
+      [`${browser.url}dist/page.js`, file] as const,
+    );
+    const { size } = await stat(file);
+    assert.deepEqual(sizes, [size, size, size]);
   });
 
   it('gives the same typed errors as in Node', async () => {

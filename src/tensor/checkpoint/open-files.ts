@@ -1,6 +1,6 @@
 /** A checkpoint however a caller names it, alone or among the files of a model. */
 
-import { fileCache, folderSet } from '#source';
+import { absoluteName, fileCache, folderSet } from '#source';
 import { FormatError } from '../errors.ts';
 import type { ByteSource } from '../source/bytes.ts';
 import { cachedFile, type DownloadOptions } from '../source/file-cache.ts';
@@ -64,7 +64,7 @@ async function fileSetOf(
   options: FilesOptions,
 ): Promise<{ readonly files: FileSet; readonly wanted: readonly string[] } | undefined> {
   if (typeof source === 'object' && 'open' in source) return { files: source, wanted: CHECKPOINT_FILES };
-  const text = typeof source === 'string' ? source : source instanceof URL ? String(source) : undefined;
+  const text = typeof source === 'string' ? absoluteName(source) : source instanceof URL ? String(source) : undefined;
   if (text === undefined) return undefined;
   const hub = hubName(text);
   if (hub) return { files: await hubFiles(hub, options), wanted: hub.file ? [hub.file] : CHECKPOINT_FILES };

@@ -1,8 +1,8 @@
 /** A checkpoint file on disk, in Node. */
 
-import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { FormatError, NotFoundError } from '../errors.ts';
 import { type ByteSource, rangedSource } from './bytes.ts';
 import type { FileSet } from './file-set.ts';
@@ -41,26 +41,18 @@ export async function folderSet(path: string): Promise<FileSet | undefined> {
   return status?.isDirectory() ? { name: path, open: (file) => fileSource(join(path, file)) } : undefined;
 }
 
-/** A file that ships with this package, wherever its code was bundled to inside the package's folder. */
+/** A file that ships with this package, found by the package's own name, also from a bundle in another project. */
 export async function packagedSource(path: string): Promise<ByteSource> {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!(await isPackageRoot(folder))) {
-    if (folder === dirname(folder)) {
-      throw new FormatError(
-        `${path}: expected the folder of the package rasterline above its code, got none; give the file by its path`,
-      );
-    }
-    folder = dirname(folder);
-  }
-  return await fileSource(join(folder, path));
-}
-
-async function isPackageRoot(folder: string): Promise<boolean> {
+  let root: string;
   try {
-    return JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')).name === 'rasterline';
-  } catch {
-    return false;
+    root = dirname(createRequire(import.meta.url).resolve('rasterline/package.json'));
+  } catch (cause) {
+    throw new NotFoundError(
+      `${path}: expected the package rasterline, got none from ${import.meta.url}; install it, or give the file by its path`,
+      { cause },
+    );
   }
+  return await fileSource(join(root, path));
 }
 
 async function readFully(path: string, handle: FileHandle, offset: number, length: number) {

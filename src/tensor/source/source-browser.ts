@@ -1,11 +1,28 @@
 /** Files in a browser: they come as URLs and Blobs, and are kept in the origin's own file system. */
 
-import { OptionError } from '../errors.ts';
+import { NotFoundError, OptionError } from '../errors.ts';
 import type { ByteSource } from './bytes.ts';
 import type { FileSet } from './file-set.ts';
 import { urlSource } from './url-source.ts';
 
 export { fileCache } from './file-cache-browser.ts';
+
+/**
+ * The files that ship with this package, beside the folder of its bundled code. Each address is written out whole, since
+ * bundlers look for exactly this form, copy the file, and put in the address of the copy.
+ */
+const PACKAGED: Readonly<Record<string, () => URL>> = {
+  'checkpoints/emoji/gpt.safetensors': () => new URL('../checkpoints/emoji/gpt.safetensors', import.meta.url),
+  'checkpoints/emoji/vq.safetensors': () => new URL('../checkpoints/emoji/vq.safetensors', import.meta.url),
+  'checkpoints/emoji/t5.safetensors': () => new URL('../checkpoints/emoji/t5.safetensors', import.meta.url),
+  'checkpoints/emoji/tokenizer.json': () => new URL('../checkpoints/emoji/tokenizer.json', import.meta.url),
+};
+
+/** The absolute URL of a name, which is relative to the page as in `fetch`; names of a hub stay as they are. */
+export function absoluteName(name: string): string {
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+  return name.startsWith('hf:') || !URL.canParse(name, base) ? name : new URL(name, base).href;
+}
 
 /** Throws OptionError: a page cannot open a path. */
 export async function fileSource(path: string): Promise<ByteSource> {
@@ -17,7 +34,9 @@ export async function folderSet(_path: string): Promise<FileSet | undefined> {
   return undefined;
 }
 
-/** A file that ships with this package, beside the folder of its bundled code. */
+/** A file that ships with this package. Throws NotFoundError for one that pages do not get. */
 export async function packagedSource(path: string): Promise<ByteSource> {
-  return await urlSource(new URL(`../${path}`, import.meta.url));
+  const url = PACKAGED[path]?.();
+  if (!url) throw new NotFoundError(`${path}: expected one of ${Object.keys(PACKAGED).join(', ')}, got ${path}`);
+  return await urlSource(url);
 }
