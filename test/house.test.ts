@@ -7,12 +7,14 @@ const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
   .map((name) => ({ name, text: readFileSync(join('src', name), 'utf8') }));
 
 const ENGINE = /^tensor\/[\w-]+\.ts$/;
+/** What is said of wrong input, the same in every room. */
+const WORDS = /^tensor\/(errors|options|checks|show|limits)\.ts$/;
 
 /** What the files of a folder may import, the deepest folder first. Siblings are strangers. */
 const MAY_IMPORT: readonly (readonly [folder: string, allowed: readonly RegExp[]])[] = [
-  ['tensor/source/', [/^tensor\/source\//, /^tensor\/errors\.ts$/]],
-  ['tensor/device/', [/^tensor\/device\//, /^tensor\/source\/cache-folder-node\.ts$/, /^tensor\/errors\.ts$/]],
-  ['tensor/checkpoint/', [/^tensor\/(checkpoint|source)\//, /^tensor\/(errors|dtype|shape)\.ts$/]],
+  ['tensor/source/', [/^tensor\/source\//, WORDS]],
+  ['tensor/device/', [/^tensor\/device\//, /^tensor\/source\/cache-folder-node\.ts$/, WORDS]],
+  ['tensor/checkpoint/', [/^tensor\/(checkpoint|source)\//, WORDS, /^tensor\/(dtype|shape)\.ts$/]],
   ['tensor/', [ENGINE, /^tensor\/device\//]],
   ['kernels/', [/^kernels\//, ENGINE]],
   ['cache/', [/^cache\//, /^kernels\//, ENGINE]],

@@ -3,9 +3,18 @@
  * `place: expected <what>, got <what>[; remedy]`.
  */
 
-/** Base of every error this library throws on purpose, so that one `instanceof` tells them from the rest. */
+import { printable } from './show.ts';
+
+/**
+ * Base of every error this library throws on purpose, so that one `instanceof` tells them from the rest. Its text names what
+ * stands in files and addresses, so what a terminal would act upon is escaped in it.
+ */
 export class RasterlineError extends Error {
   override readonly name: string = 'RasterlineError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(printable(message, { keepLines: true }), options);
+  }
 }
 
 /** Tensors whose shapes or dtypes do not fit together. */
