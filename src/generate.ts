@@ -10,13 +10,18 @@ import { KvStore } from './cache/kv-store.ts';
 import { type CacheOptions, planCache } from './cache/policy.ts';
 import { type GeneratedImage, toPixels } from './image.ts';
 import type { ImageModel } from './models/image-model.ts';
-import { resolveSampling, Sampler, type SamplingOptions } from './sampler.ts';
+import { expectGiven, type GivenTokens, resolveSampling, Sampler, type SamplingOptions } from './sampler.ts';
 
 export interface GenerateOptions<Prompt> extends SamplingOptions {
   /** What to draw, for all images of the batch: for class-conditional models `{ classes: [207, 360] }`. */
   readonly prompt: Prompt;
   /** How many lines of the image are remembered, and by which policy. Default: all. */
   readonly cache?: CacheOptions;
+  /**
+   * First tokens of every image, in raster order, ends of lines included: they are fed as if they had been drawn, so that
+   * an image is gone on with, or a run repeated. All images are given the same number. Default: none.
+   */
+  readonly tokens?: readonly GivenTokens[];
   /** Called when a line of tokens is complete; awaited, so that it may read or show them. */
   readonly onLine?: (progress: LineProgress) => void | Promise<void>;
   /** Checked at the end of every line. The run then throws the signal's reason; everything it made is freed. */
@@ -48,11 +53,13 @@ export async function generate<Prompt>(
   const count = lines * lineLength;
   const sampling = resolveSampling(options, model.defaults);
   const plan = planCache(options.cache ?? {}, lines);
+  const range = { ...grid, ...model.imageTokens };
+  expectGiven(options.tokens ?? [], range);
   options.signal?.throwIfAborted();
 
   using condition = model.condition(options.prompt, sampling.guidanceScale > 1);
   const { rows, images, promptLength } = condition;
-  using draw = new Sampler(runtime, images, { ...grid, ...model.imageTokens }, sampling);
+  using draw = new Sampler(runtime, images, range, sampling, options.tokens);
   using store = await KvStore.open(
     runtime,
     { ...model.geometry, ...grid, ...condition, condition: promptLength, dtype: model.kvDtype },

@@ -55,6 +55,38 @@ export function resolveSampling(options: SamplingOptions, defaults: SamplingOpti
   return sampling;
 }
 
+/** The first tokens of an image, ends of lines included. */
+export type GivenTokens = Uint32Array | readonly number[];
+
+/**
+ * How many tokens of every image are given.
+ *
+ * Throws OptionError unless all images are given the same number, at most all, of ids that the grid allows there.
+ */
+export function expectGiven(given: readonly GivenTokens[], range: DrawRange): number {
+  const { first, count, lines, lineLength, lineEnd } = range;
+  const isList = (value: unknown) => Array.isArray(value) || value instanceof Uint32Array;
+  if (!Array.isArray(given) || !given.every(isList))
+    throw new OptionError(`tokens: expected a list of numbers, or a Uint32Array, of every image, got ${given}`);
+  const length: number = given[0]?.length ?? 0;
+  for (const [image, tokens] of given.entries()) {
+    if (tokens.length !== length || length > lines * lineLength) {
+      throw new OptionError(
+        `tokens[${image}]: expected ${image === 0 ? `at most ${lines * lineLength}` : `${length}, as of the first image`}, got ${tokens.length}`,
+      );
+    }
+    for (const [i, id] of tokens.entries()) {
+      const endsLine = lineEnd !== undefined && (i + 1) % lineLength === 0;
+      if (endsLine ? id === lineEnd : Number.isInteger(id) && id >= first && id < first + count) continue;
+      const expected = endsLine
+        ? `${lineEnd}, which ends a line`
+        : `a whole number from ${first} to ${first + count - 1}`;
+      throw new OptionError(`tokens[${image}][${i}]: expected ${expected}, got ${id}`);
+    }
+  }
+  return length;
+}
+
 /** Draws one token of every image a call; tokens stay on the GPU. */
 export class Sampler {
   /** u32 [B, N] */
@@ -68,9 +100,14 @@ export class Sampler {
     images: number,
     readonly range: DrawRange,
     readonly sampling: Sampling,
+    given: readonly GivenTokens[] = [],
   ) {
     const { seed, firstImage } = sampling;
+    const length = expectGiven(given, range);
+    if (length > 0 && given.length !== images)
+      throw new OptionError(`tokens: expected those of ${images} images, one list each, got ${given.length}`);
     this.tokens = runtime.tensor([images, range.lines * range.lineLength], 'u32', 'tokens');
+    if (length > 0) this.tokens.write(padRows(given, this.tokens.count));
     this.token = runtime.tensor([images], 'u32', 'token');
     this.#state = {
       tokens: this.tokens,
@@ -80,7 +117,7 @@ export class Sampler {
         [4],
         'u32',
         'seed',
-        Uint32Array.of(seed % 2 ** 32, Math.floor(seed / 2 ** 32), firstImage, 0),
+        Uint32Array.of(seed % 2 ** 32, Math.floor(seed / 2 ** 32), firstImage, length),
       ),
     };
   }
@@ -104,4 +141,11 @@ export class Sampler {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Lists one after the other in `count` places, each followed by zeros. */
+function padRows(lists: readonly GivenTokens[], count: number): Uint32Array<ArrayBuffer> {
+  const all = new Uint32Array(count);
+  for (const [row, list] of lists.entries()) all.set(list, row * (count / lists.length));
+  return all;
 }

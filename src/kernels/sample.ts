@@ -6,7 +6,8 @@
  *     token = the first whose cumulative weight exceeds u · Σ weight,   weight = exp(l − max l)
  *
  * `u` is a Philox4x32-10 draw, counter (position, image), key (seed): an image does not depend on what else is in the
- * batch. The position is counted on the GPU, one up a draw, so a recorded draw needs nothing from the CPU.
+ * batch. The position is counted on the GPU, one up a draw, so a recorded draw needs nothing from the CPU. The first
+ * tokens may be given: their draws keep what `tokens` holds already, and the later ones are as if they had been drawn.
  * One workgroup an image. Thresholds are found by radix search over the bits of the logits, not by sorting.
  * Sources: LlamaGen generate.py `sample`, `top_k_top_p_filtering`; Philox: Salmon et al., SC 2011.
  */
@@ -21,7 +22,7 @@ export interface DrawState {
   readonly token: Tensor;
   /** Draws so far, u32 [B]. */
   readonly drawn: Tensor;
-  /** Low and high word of the seed, identity of the first image, spare: u32 [4]. */
+  /** Low and high word of the seed, identity of the first image, number of tokens given beforehand: u32 [4]. */
   readonly seed: Tensor;
 }
 
@@ -224,6 +225,7 @@ fn sumOf(base: u32, lane: u32, most: f32, threshold: u32, any: bool) -> f32 {
 fn finish(image: u32, position: u32, chosen: u32) {
   var id = FIRST + chosen;
   ${Number(LINE_END) >= 0 ? 'if ((position + 1) % LINE == 0) { id = u32(LINE_END); }' : ''}
+  if (position < seed[3]) { id = tokens[image * POSITIONS + position]; }
   tokens[image * POSITIONS + position] = id;
   token[image] = id;
   drawn[image] = position + 1;
