@@ -16,8 +16,19 @@ export interface CompiledKernel {
   pipeline: GPUComputePipeline | undefined;
 }
 
+/** How far the compiler is with what it was asked for so far; the first run on a driver waits for it. */
+export interface CompileProgress {
+  readonly compiled: number;
+  readonly asked: number;
+  /** The kernel that was compiled last, with its constants. */
+  readonly kernel: string;
+}
+
 export class Pipelines {
   readonly #known = new Map<string, CompiledKernel>();
+  #compiled = 0;
+  /** Told after each kernel. */
+  onCompile: ((progress: CompileProgress) => void) | undefined;
 
   constructor(
     private readonly device: GPUDevice,
@@ -47,6 +58,7 @@ export class Pipelines {
     };
     fresh.ready = this.#compile(key, source(kernel, dtypes, constants), layout).then((pipeline) => {
       fresh.pipeline = pipeline;
+      this.onCompile?.({ compiled: ++this.#compiled, asked: this.counters.pipelines, kernel: key });
     });
     fresh.ready.catch(() => this.#known.delete(key));
     this.#known.set(key, fresh);

@@ -11,7 +11,7 @@ import type { AdapterChoice, DriverKind } from './device/adapter.ts';
 import { type Dtype, storedBytes } from './dtype.ts';
 import { assert, DeviceError, DisposedError, OptionError, RasterlineError } from './errors.ts';
 import { bindingDtypes, type Constants, type Kernel } from './kernel.ts';
-import { Pipelines } from './pipelines.ts';
+import { type CompileProgress, Pipelines } from './pipelines.ts';
 import { type Program, type ProgramHost, ProgramRecorder } from './program.ts';
 import { count, describeShape, type Shape } from './shape.ts';
 import { type Region, Tensor } from './tensor.ts';
@@ -27,6 +27,8 @@ export interface RuntimeOptions extends AdapterChoice {
   readonly device?: GPUDevice;
   /** Highest number of bytes in one binding, below what the adapter allows; larger weights are split. For tests. */
   readonly maxBindingBytes?: number;
+  /** Called after each shader that was compiled. Without the driver's cache of shaders that is most of a first run. */
+  readonly onCompile?: (progress: CompileProgress) => void;
 }
 
 export class Runtime implements ProgramHost {
@@ -88,7 +90,9 @@ export class Runtime implements ProgramHost {
       throw new OptionError('features: expected dawnToggles, which is its name now; rename the option');
     }
     if (options.device) {
-      return new Runtime(options.device, 'caller', "the caller's device", limit(options.device), undefined);
+      const runtime = new Runtime(options.device, 'caller', "the caller's device", limit(options.device), undefined);
+      runtime.pipelines.onCompile = options.onCompile;
+      return runtime;
     }
     const found = await findAdapter(options);
     const wanted = [
@@ -101,7 +105,9 @@ export class Runtime implements ProgramHost {
     ] as const;
     const requiredLimits = Object.fromEntries(wanted.map((name) => [name, found.adapter.limits[name]]));
     const device = await found.adapter.requestDevice({ requiredLimits });
-    return new Runtime(device, found.kind, found.description, limit(device), found);
+    const runtime = new Runtime(device, found.kind, found.description, limit(device), found);
+    runtime.pipelines.onCompile = options.onCompile;
+    return runtime;
   }
 
   /** True for drivers that run shaders on the CPU: kernels are then tiled for few loads and few barriers. */

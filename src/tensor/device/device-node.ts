@@ -100,7 +100,7 @@ async function loadDawn(): Promise<Create> {
     return (await import('webgpu')).create;
   } catch (error) {
     throw new DeviceError(
-      `adapter: expected the npm package webgpu, got ${(error as Error).message}; npm install webgpu`,
+      `adapter: expected the npm package webgpu, got ${(error as Error).message}; npm install webgpu (with npx: npx -p rasterline -p webgpu rasterline ...)`,
     );
   }
 }
