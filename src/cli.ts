@@ -7,12 +7,14 @@ import { failed } from './cli/exit.ts';
 import { generateCommand } from './cli/generate.ts';
 import { inspectCommand } from './cli/inspect.ts';
 import { planCommand } from './cli/plan.ts';
+import { VERSION } from './version.ts';
 
 // a reader such as `head` may close the pipe early
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
 const program = new Command('rasterline')
   .description('Draws images with autoregressive transformers on WebGPU, remembering only a few lines of them.')
+  .version(VERSION, '--version')
   .option('--debug', 'print stack traces of errors')
   .showHelpAfterError('(rasterline --help shows what there is)')
   .exitOverride()
@@ -20,9 +22,10 @@ const program = new Command('rasterline')
     'after',
     `
 Examples:
-  $ rasterline generate --classes "pizza,tiger face" --out emoji.png
-  $ rasterline generate --classes pizza --policy linear --budget 4 --seed 7
-  $ rasterline generate --model llamagen-xl-384 --gpt c2i_XL_384.pt --vq vq_ds16_c2i.pt --classes 207,360
+  $ rasterline generate --classes "watermelon,cherries" --out emoji.png
+  $ rasterline generate --prompt "birthday cake" --budget 8 --seed 7
+  $ rasterline generate --from out.png --budget 4 --out again.png
+  $ rasterline generate --model llamagen-xl-384 --checkpoint c2i_XL_384.pt --vq vq_ds16_c2i.pt --classes 207,360
   $ rasterline plan --model llamagen-xl-384 --batch 8 --budget 4
   $ rasterline inspect c2i_XL_384.pt
   $ rasterline devices

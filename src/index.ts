@@ -20,7 +20,8 @@ export {
 export type { TextPrompt } from './models/text/prompt.ts';
 export { loadTokenizer, type TextTokenizer, type TokenizerOptions } from './models/text/tokenizer/tokenizer.ts';
 export { type MemoryPlan, type PlanOptions, plan } from './plan.ts';
-export { encodePng } from './png.ts';
+export { encodePng, readRecipe } from './png.ts';
+export { type Recipe, type RecipePrompt, recipeFor } from './recipe.ts';
 export type { SamplingOptions } from './sampler.ts';
 export { type Checkpoint, openCheckpoint, type StoredTensor } from './tensor/checkpoint/checkpoint.ts';
 export { type FilesOptions, type OpenedFiles, openFiles } from './tensor/checkpoint/open-files.ts';
@@ -38,9 +39,11 @@ export {
   ShapeError,
   StorageError,
 } from './tensor/errors.ts';
+export type { CompileProgress } from './tensor/pipelines.ts';
 export { Runtime, type RuntimeOptions } from './tensor/runtime.ts';
 export { type ByteSource, blobSource, bytesSource } from './tensor/source/bytes.ts';
 export type { DownloadProgress } from './tensor/source/file-cache.ts';
 export { type FileSet, pickedSet, urlSet } from './tensor/source/file-set.ts';
 export { type CheckpointSource, openSource } from './tensor/source/open-source.ts';
 export { Tensor } from './tensor/tensor.ts';
+export { VERSION } from './version.ts';

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { decode } from 'fast-png';
+import { readRecipe } from '../src/png.ts';
 
 const CLI = '.build/cli-test/cli.mjs';
 
@@ -58,6 +59,11 @@ describe('the command line', () => {
     }
   });
 
+  it('tells its version', async () => {
+    const { version } = JSON.parse(await readFile('package.json', 'utf8'));
+    assert.deepEqual(await rasterline(['--version']), { code: 0, out: `${version}\n`, err: '' });
+  });
+
   it('ends wrong options with 2, in one line that says what was expected, and writes nothing', async () => {
     const out = join(folder, 'never.png');
     const wrong: readonly (readonly [readonly string[], RegExp])[] = [
@@ -88,6 +94,10 @@ describe('the command line', () => {
         ['generate', '--classes', '1', '--out', join(folder, 'no/such/folder.png')],
         /OptionError: out: expected a file that can be written/,
       ],
+      [
+        ['generate', '--classes', '1', '--out', join(folder, 'a.jpg')],
+        /OptionError: out: expected a file that ends in .png/,
+      ],
       [['plan', '--model', 'x'], /OptionError: model/],
       [['draw'], /unknown command 'draw'/],
     ];
@@ -108,6 +118,7 @@ describe('the command line', () => {
     const out = join(folder, 'never.png');
     const cases: readonly (readonly [readonly string[], RegExp])[] = [
       [['inspect', truncated], /FormatError: .*truncated\.safetensors/],
+      [['generate', '--from', 'package.json', '--out', out], /FormatError: package\.json: expected a PNG, got/],
       [['inspect', 'package.json'], /FormatError: package\.json: expected a safetensors file or a torch zip/],
       [['inspect', join(folder, 'absent.pt')], /FormatError: .*absent\.pt: expected a readable file, got no such file/],
       [
@@ -190,7 +201,7 @@ describe('the command line', () => {
     assert.equal(some.visualKvBytes, full.visualKvBytes / 4);
   });
 
-  it('draws an emoji by name into a PNG', async () => {
+  it('draws an emoji by name into a PNG, and the same again from that PNG', async () => {
     const out = join(folder, 'tiger.png');
     const { code, err } = await rasterline([
       'generate',
@@ -200,14 +211,22 @@ describe('the command line', () => {
       '4',
       '--guidance',
       '1',
+      '--first-image',
+      '3',
       '--out',
       out,
     ]);
     assert.equal(code, 0, err);
     assert.match(err, /tokens\/s, KV .* dispatches\/token/);
-    const { width, height, channels } = decode(await readFile(out));
+    const { width, height, channels, data } = decode(await readFile(out));
     assert.deepEqual([width, height, channels], [64, 64, 3]);
-    await rm(out);
+
+    const again = join(folder, 'again.png');
+    const second = await rasterline(['generate', '--from', out, '--out', again]);
+    assert.equal(second.code, 0, second.err);
+    assert.deepEqual(decode(await readFile(again)).data, data);
+    assert.deepEqual(readRecipe(await readFile(again)), readRecipe(await readFile(out)));
+    for (const file of [out, again]) await rm(file);
   });
 
   it('draws from words with the embedded model, and refuses more of them than it reads', async () => {

@@ -1,17 +1,25 @@
-import { extname } from 'node:path';
+import { basename, extname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { fileSource } from '#source';
 import { planCache } from '../cache/policy.ts';
-import type { GeneratedImage } from '../image.ts';
+import type { ImageModel } from '../models/image-model.ts';
 import type { ClassPrompt } from '../models/llamagen/condition.ts';
-import type { Preset, WeightDtype } from '../models/preset.ts';
-import { EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, loadModel, modelPreset } from '../models/registry.ts';
+import type { Preset, Prompt, WeightDtype } from '../models/preset.ts';
+import {
+  EMBEDDED_MODEL,
+  EMBEDDED_TEXT_MODEL,
+  type LoadModelOptions,
+  loadModel,
+  modelPreset,
+} from '../models/registry.ts';
 import type { ImageSize } from '../models/text/prompt.ts';
-import { encodePng } from '../png.ts';
+import { encodePng, readRecipe } from '../png.ts';
+import { type Recipe, recipeFor } from '../recipe.ts';
 import { resolveSampling } from '../sampler.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import { OptionError } from '../tensor/errors.ts';
 import { Runtime } from '../tensor/runtime.ts';
-import type { DownloadProgress } from '../tensor/source/file-cache.ts';
+import { VERSION } from '../version.ts';
 import { classIds } from './classes.ts';
 import { interruptible } from './exit.ts';
 import {
@@ -38,7 +46,7 @@ interface GenerateFlags extends CacheFlags {
   readonly tokenizer?: string;
   readonly tokenizerConfig?: string;
   readonly vqPreset?: string;
-  readonly dtype: WeightDtype;
+  readonly dtype?: WeightDtype;
   readonly seed?: number;
   readonly firstImage?: number;
   readonly guidance?: number;
@@ -48,6 +56,7 @@ interface GenerateFlags extends CacheFlags {
   readonly topP?: number;
   readonly driver: Driver;
   readonly out: string;
+  readonly from?: string;
 }
 
 export function generateCommand(): Command {
@@ -63,7 +72,7 @@ export function generateCommand(): Command {
     .option('--tokenizer <file>', 'tokenizer.json of the model that reads the prompt')
     .option('--tokenizer-config <file>', 'the tokenizer_config.json beside it, where there is one')
     .option('--vq-preset <name>', 'vq-ds16 or vq-ds8')
-    .option('--dtype <type>', 'storage of weights: f16, f32, int8 or int4', 'f16')
+    .option('--dtype <type>', 'storage of weights: f16, f32, int8 or int4 (default: f16)')
     .option('--seed <number>', 'the same seed on the same driver draws the same images (default: 0)', number)
     .option('--first-image <number>', 'identity of the first image, to draw one of a batch alone (default: 0)', number)
     .option('--guidance <scale>', 'classifier-free guidance; 1 or less is off', number)
@@ -72,14 +81,16 @@ export function generateCommand(): Command {
     .option('--top-k <number>', 'draw among the k most likely tokens; 0 is off', number)
     .option('--top-p <number>', 'draw among the likeliest tokens that reach this mass; 1 is off', number)
     .option('--driver <name>', 'auto, gpu, lavapipe, swiftshader or null', 'auto')
+    .option('--from <picture>', 'draw a PNG of rasterline again; other options change what it was drawn with')
     .option('--out <file>', 'PNG to write; several images get -0, -1, ... before the suffix', 'out.png')
     .addHelpText(
       'after',
       `
 Examples:
-  $ rasterline generate --classes "pizza,tiger face" --out emoji.png
+  $ rasterline generate --classes "watermelon,cherries" --out emoji.png
   $ rasterline generate --prompt "hot pepper" "a bear's face"
-  $ rasterline generate --classes pizza --policy linear --budget 4 --seed 7
+  $ rasterline generate --classes pizza --budget 4 --seed 7
+  $ rasterline generate --from out.png --budget 8 --out again.png
   $ rasterline generate --model lumina-mgpt-768 --checkpoint hf:Alpha-VLLM/Lumina-mGPT-7B-768 --vq vqgan.ckpt --tokenizer tokenizer.json --prompt "a lighthouse" --size 1024x576 --budget 8 --dtype int4
   $ rasterline generate --model llamagen-xl-384 --checkpoint c2i_XL_384.pt --vq vq_ds16_c2i.pt --classes 207,360 --budget 6`,
     );
@@ -87,23 +98,28 @@ Examples:
 }
 
 async function run(flags: GenerateFlags): Promise<void> {
-  const { driver, dtype, out, model: name = flags.prompt ? EMBEDDED_TEXT_MODEL : EMBEDDED_MODEL } = flags;
-  const sampling = defined({
-    seed: flags.seed,
-    firstImage: flags.firstImage,
-    guidanceScale: flags.guidance,
-    cfgInterval: flags.cfgInterval,
-    temperature: flags.temperature,
-    topK: flags.topK,
-    topP: flags.topP,
-  });
-  const cache = cacheOptions(flags);
+  const { driver, out, from } = flags;
+  expectPng(out);
+  const recipe = from === undefined ? undefined : await recipeOf(from);
+  const name = flags.model ?? recipe?.model ?? (flags.prompt ? EMBEDDED_TEXT_MODEL : EMBEDDED_MODEL);
+  const { guidance: guidanceScale, cfgInterval, temperature, topK, topP, seed, firstImage } = flags;
+  const sampling = {
+    ...recipe?.sampling,
+    ...defined({ guidanceScale, cfgInterval, temperature, topK, topP, seed, firstImage }),
+  };
+  const cache = { ...recipe?.cache, ...cacheOptions(flags) };
+  const { dtype, checkpoint, vq, textEncoder, tokenizer, tokenizerConfig, vqPreset } = flags;
+  const loaded: Readonly<Record<string, string>> = {
+    ...recipe?.loaded,
+    ...defined({ dtype, checkpoint, vq, textEncoder, tokenizer, tokenizerConfig, vqPreset }),
+  };
   // everything that can be wrong with the options is said before a device is opened or a byte is loaded
-  const preset = modelPreset(name, defined({ vqPreset: flags.vqPreset }));
+  const preset = modelPreset(name, loaded);
   resolveSampling(sampling, {});
   planCache(cache, preset.grid.lines);
-  const prompt = await promptOf(preset, flags);
-  const count = 'classes' in prompt ? prompt.classes.length : prompt.prompts.length;
+  const isNew = !recipe || flags.classes !== undefined || flags.prompt !== undefined;
+  const prompt = isNew ? await promptOf(preset, flags) : ({ ...recipe.prompt, ...flags.size } as Prompt);
+  const count = Object.values(prompt).find(Array.isArray)?.length ?? 1;
   const files = Array.from({ length: count }, (_, image) =>
     count === 1 ? out : `${out.slice(0, out.length - extname(out).length)}-${image}${extname(out)}`,
   );
@@ -111,28 +127,17 @@ async function run(flags: GenerateFlags): Promise<void> {
 
   const { signal, release } = interruptible();
   try {
-    using runtime = await Runtime.open({ driver });
-    process.stderr.write(`${runtime.description}\n`);
-    const bar = progressBar('loading');
-    const onProgress = ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }) =>
-      bar.update(loadedBytes, totalBytes);
-    const download = progressBar('download');
-    const onDownload = ({ loadedBytes, totalBytes }: DownloadProgress) => download.update(loadedBytes, totalBytes);
-    const { checkpoint, vq, textEncoder, tokenizer, tokenizerConfig, vqPreset } = flags;
-    const sources = defined({ checkpoint, vq, textEncoder, tokenizer, tokenizerConfig, vqPreset });
-    using model = await loadModel(runtime, name, {
-      ...sources,
-      ...hubEnvironment(),
-      dtype,
-      onProgress,
-      onDownload,
-      signal,
-    }).finally(() => {
-      bar.stop();
-      download.stop();
+    const compiling = progressBar('compiling');
+    using runtime = await Runtime.open({
+      driver,
+      onCompile: ({ compiled, asked, kernel }) => compiling.update(compiled, asked, kernel),
     });
-    const result = await measuredRun(model, 'drawing', { prompt, cache, signal, ...sampling });
-    await writeAll(files, result.images);
+    process.stderr.write(`${runtime.description}\n`);
+    using model = await load(runtime, name, loaded, signal);
+    const options = { prompt, cache, signal, ...sampling };
+    const result = await measuredRun(model, 'drawing', options, () => compiling.stop());
+    for (const [i, image] of result.images.entries())
+      await writeWhole(files[i]!, encodePng(image, recipeFor(model, options, i, portable(loaded))));
     for (const file of files) console.log(file);
     process.stderr.write(
       `${(result.elapsedMs / 1000).toFixed(1)} s, ${result.tokensPerSecond.toFixed(1)} tokens/s, KV ${megabytes(result.kvBytes)}, ${result.dispatchesPerToken.toFixed(1)} dispatches/token\n`,
@@ -140,6 +145,49 @@ async function run(flags: GenerateFlags): Promise<void> {
   } finally {
     release();
   }
+}
+
+async function load(
+  runtime: Runtime,
+  name: string,
+  loaded: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<ImageModel<Prompt>> {
+  const [loading, download] = [progressBar('loading'), progressBar('download')];
+  return await loadModel(runtime, name, {
+    ...(loaded as LoadModelOptions),
+    ...hubEnvironment(),
+    onProgress: ({ loadedBytes, totalBytes }) => loading.update(loadedBytes, totalBytes),
+    onDownload: ({ loadedBytes, totalBytes }) => download.update(loadedBytes, totalBytes),
+    signal,
+  }).finally(() => {
+    loading.stop();
+    download.stop();
+  });
+}
+
+/** Throws OptionError for a file that says it is no PNG: nothing else is written. */
+function expectPng(out: string): void {
+  if (extname(out).toLowerCase() === '.png') return;
+  throw new OptionError(`out: expected a file that ends in .png, got ${out}; pictures are written as PNG alone`);
+}
+
+async function recipeOf(file: string): Promise<Recipe> {
+  const source = await fileSource(file);
+  try {
+    const recipe = readRecipe(await source.read(0, source.size), file);
+    if (recipe.version !== VERSION)
+      process.stderr.write(`${file} was drawn by rasterline ${recipe.version}; ${VERSION} may draw it otherwise\n`);
+    return recipe;
+  } finally {
+    await source.close();
+  }
+}
+
+/** How a model was loaded, without addresses of this machine or of a server: names of a hub stay, of a file its last part. */
+function portable(loaded: Readonly<Record<string, string>>): Record<string, string> {
+  const short = (text: string) => (text.startsWith('hf:') ? text : basename(text));
+  return Object.fromEntries(Object.entries(loaded).map(([name, text]) => [name, short(text)]));
 }
 
 async function promptOf(
@@ -163,8 +211,4 @@ function imageSize(text: string): Required<ImageSize> {
   const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(text) ?? [];
   if (!width || !height) throw new InvalidArgumentError(`expected a size such as 768x768, got '${text}'`);
   return { width: Number(width), height: Number(height) };
-}
-
-async function writeAll(files: readonly string[], images: readonly GeneratedImage[]): Promise<void> {
-  for (const [i, image] of images.entries()) await writeWhole(files[i]!, encodePng(image));
 }

@@ -1,17 +1,36 @@
-/** Progress on stderr, when someone is looking. */
+/** Progress on stderr: a bar where someone is looking, else a line now and then. */
 
 import { Presets, SingleBar } from 'cli-progress';
 
+/** What takes less time than this has no line. */
+const FIRST_LINE_MS = 1000;
+/** Least time between two lines, so that the log of a long run stays short. */
+const LINE_EVERY_MS = 5000;
+
 export interface Progress {
-  update(done: number, total: number): void;
+  /** Ignored after `stop`. */
+  update(done: number, total: number, detail?: string): void;
   stop(): void;
 }
 
 export function progressBar(label: string): Progress {
-  if (!process.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
+  const shown = process.stderr.isTTY ? bar(label) : lines(label);
+  let isOver = false;
+  return {
+    update: (...progress) => {
+      if (!isOver) shown.update(...progress);
+    },
+    stop: () => {
+      isOver = true;
+      shown.stop();
+    },
+  };
+}
+
+function bar(label: string): Progress {
   const bar = new SingleBar(
     {
-      format: `${label.padEnd(10)} {bar} {percentage}% {eta_formatted}`,
+      format: `${label.padEnd(10)} {bar} {percentage}% {eta_formatted} {detail}`,
       clearOnComplete: true,
       hideCursor: true,
       stream: process.stderr,
@@ -20,11 +39,26 @@ export function progressBar(label: string): Progress {
   );
   let started = false;
   return {
-    update: (done, total) => {
-      if (!started) bar.start(total, done);
-      else bar.update(done);
+    update: (done, total, detail = '') => {
+      if (!started) bar.start(total, done, { detail });
+      bar.setTotal(total);
+      bar.update(done, { detail });
       started = true;
     },
     stop: () => bar.stop(),
+  };
+}
+
+function lines(label: string): Progress {
+  let next = performance.now() + FIRST_LINE_MS;
+  return {
+    update: (done, total, detail = '') => {
+      if (performance.now() < next) return;
+      next = performance.now() + LINE_EVERY_MS;
+      process.stderr.write(
+        `${label} ${Math.floor((100 * done) / Math.max(total, 1))} % ${detail}`.trimEnd().concat('\n'),
+      );
+    },
+    stop: () => undefined,
   };
 }

@@ -19,6 +19,7 @@ export async function measuredRun<Prompt>(
   model: ImageModel<Prompt>,
   label: string,
   options: GenerateOptions<Prompt>,
+  onFirstLine: () => void = () => undefined,
 ): Promise<MeasuredRun> {
   const bar = progressBar(label);
   const dispatches = model.runtime.counters.dispatches;
@@ -26,6 +27,7 @@ export async function measuredRun<Prompt>(
   let kvBytes = 0;
   const onLine = (progress: LineProgress) => {
     kvBytes = progress.kvBytes;
+    if (progress.line === 1) onFirstLine();
     bar.update(progress.line, progress.lines);
   };
   try {

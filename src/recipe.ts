@@ -1,0 +1,108 @@
+/** What a picture was drawn from: kept in its PNG, and enough to draw it again. */
+
+import { type CacheOptions, planCache } from './cache/policy.ts';
+import type { GenerateOptions } from './generate.ts';
+import type { ImageModel } from './models/image-model.ts';
+import { resolveSampling, type Sampling, type SamplingOptions } from './sampler.ts';
+import { FormatError, OptionError } from './tensor/errors.ts';
+import { VERSION } from './version.ts';
+
+/** The prompt of one image, in the form that a batch has. */
+export type RecipePrompt =
+  | { readonly classes: readonly number[] }
+  | { readonly prompts: readonly string[]; readonly width?: number; readonly height?: number }
+  | { readonly promptTokens: readonly (readonly number[])[]; readonly width?: number; readonly height?: number };
+
+export interface Recipe {
+  /** Of rasterline. */
+  readonly version: string;
+  /** Name of the model, as `loadModel` takes it. */
+  readonly model: string;
+  readonly prompt: RecipePrompt;
+  /** Every number of the draw; `firstImage` is the image's place in its batch, so that it can be drawn alone. */
+  readonly sampling: Sampling;
+  readonly cache: CacheOptions;
+  /** How the model was loaded, as far as the caller tells: `dtype`, and where the checkpoints came from. */
+  readonly loaded: Readonly<Record<string, string>>;
+}
+
+/**
+ * The recipe of image number `image` of a run of `generate`.
+ *
+ * Throws OptionError for a prompt of features, which a picture cannot hold, and for an image that the run does not have.
+ *
+ * @example
+ * const options = { prompt: { classes: [84, 132] }, seed: 7 };
+ * const images = await generate(model, options);
+ * await writeFile('second.png', encodePng(images[1], recipeFor(model, options, 1)));
+ */
+export function recipeFor<Prompt>(
+  model: Pick<ImageModel<Prompt>, 'name' | 'defaults' | 'grid'>,
+  options: GenerateOptions<Prompt>,
+  image: number,
+  loaded: Readonly<Record<string, string>> = {},
+): Recipe {
+  const { guidanceScale, cfgInterval, temperature, topK, topP, seed, firstImage } = options as SamplingOptions;
+  const given = { guidanceScale, cfgInterval, temperature, topK, topP, seed, firstImage } as SamplingOptions;
+  const sampling = resolveSampling(given, model.defaults);
+  const { policy } = planCache(options.cache ?? {}, model.grid(options.prompt).lines);
+  return {
+    version: VERSION,
+    model: model.name,
+    prompt: promptOf(options.prompt, image),
+    sampling: { ...sampling, firstImage: sampling.firstImage + image },
+    cache: { ...options.cache, policy },
+    loaded,
+  };
+}
+
+/** As the text chunks of a PNG: who drew it and what, for any viewer, and the whole as JSON in ASCII. */
+export function recipeText(recipe: Recipe): Record<string, string> {
+  const { prompt } = recipe;
+  const said = 'prompts' in prompt ? prompt.prompts[0] : undefined;
+  // tEXt chunks hold Latin-1: JSON escapes what is beyond ASCII
+  const ascii = (text: string) =>
+    text.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return {
+    Software: `rasterline ${recipe.version}`,
+    Description: ascii(said ?? ('classes' in prompt ? `class ${prompt.classes[0]}` : 'prompt tokens')),
+    rasterline: ascii(JSON.stringify(recipe)),
+  };
+}
+
+/** The recipe among the text chunks of a PNG. Throws FormatError, naming `place`, where there is none that holds together. */
+export function parseRecipe(place: string, text: Readonly<Record<string, string>>): Recipe {
+  const json = text.rasterline;
+  if (json === undefined)
+    throw new FormatError(`${place}: expected a picture that rasterline wrote, got one without a recipe`);
+  let recipe: Partial<Recipe>;
+  try {
+    recipe = JSON.parse(json) as Partial<Recipe>;
+  } catch {
+    throw new FormatError(`${place}: expected a recipe in JSON, got '${json.slice(0, 40)}'`);
+  }
+  const isRecord = (value: unknown): value is object =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  const { version, model, prompt, sampling, cache, loaded } = recipe ?? {};
+  const strings = isRecord(loaded) && Object.values(loaded ?? {}).every((value) => typeof value === 'string');
+  if (
+    typeof version !== 'string' ||
+    typeof model !== 'string' ||
+    !strings ||
+    ![prompt, sampling, cache].every(isRecord)
+  )
+    throw new FormatError(
+      `${place}: expected a recipe with version, model, prompt, sampling, cache and loaded, got '${json.slice(0, 40)}'`,
+    );
+  return recipe as Recipe;
+}
+
+function promptOf(prompt: unknown, image: number): RecipePrompt {
+  const lists = prompt as Readonly<Record<string, readonly unknown[] | number>>;
+  const name = ['classes', 'prompts', 'promptTokens'].find((key) => Array.isArray(lists[key]));
+  if (!name) throw new OptionError('recipe: expected a prompt of classes, words or tokens, got features');
+  const list = lists[name] as readonly unknown[];
+  if (!(image in list)) throw new OptionError(`recipe: expected an image from 0 to ${list.length - 1}, got ${image}`);
+  const { width, height } = lists;
+  return { [name]: [list[image]], ...(width && { width }), ...(height && { height }) } as unknown as RecipePrompt;
+}
