@@ -1,5 +1,6 @@
 /**
- * Adapters in Node: Dawn through the optional npm package `webgpu`, on the best driver that works.
+ * Adapters in Node and Bun: Dawn through the optional npm package `webgpu`, on the best driver that works. Deno brings its
+ * own WebGPU and needs no package.
  *
  * Nothing is put on `globalThis`: with `navigator.gpu` set there, Node does not exit (dawn-gpu/node-webgpu, issue 18).
  */
@@ -32,6 +33,8 @@ let turn: Promise<unknown> = Promise.resolve();
  * Finds an adapter: the machine's GPU, else an installed lavapipe that works, else the SwiftShader of the npm package
  * `@sparticuz/chromium`. `driver` (or, when that is `auto`, the variable RASTERLINE_DRIVER) asks for just one of them.
  *
+ * In Deno `auto` and `gpu` ask Deno's own `navigator.gpu`; the other names go through the npm package there too.
+ *
  * Throws OptionError for an unknown driver or toggle name, DeviceError with what was tried and what to install.
  */
 export function findAdapter(choice: AdapterChoice = {}): Promise<FoundAdapter> {
@@ -60,6 +63,8 @@ async function find(choice: AdapterChoice): Promise<FoundAdapter> {
   const wrong = toggles.find((name) => !/^\w+$/.test(name));
   if (wrong !== undefined) throw new OptionError(`dawnToggles: expected names of Dawn toggles, got '${wrong}'`);
   const options = toggles.length > 0 ? [`enable-dawn-features=${toggles.join(',')}`] : [];
+  const own = globalThis.navigator?.gpu;
+  if (own && (driver === 'auto' || driver === 'gpu')) return await ownAdapter(own, driver);
   const create = await loadDawn();
   switch (driver) {
     case 'auto':
@@ -92,6 +97,16 @@ function chosenDriver(asked: string = 'auto'): Driver {
   const driver = checkDriver('driver', asked);
   const environment = process.env.RASTERLINE_DRIVER;
   return driver === 'auto' && environment ? checkDriver('RASTERLINE_DRIVER', environment) : driver;
+}
+
+/** What `navigator.gpu` of the runtime itself gives. */
+async function ownAdapter(gpu: GPU, driver: 'auto' | 'gpu'): Promise<FoundAdapter> {
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  const found = adapter && describedAdapter(adapter, gpu);
+  if (found && (driver === 'auto' || found.kind === 'gpu')) return found;
+  throw new DeviceError(
+    `adapter: expected ${driver === 'auto' ? 'one' : 'a GPU'} from navigator.gpu of this runtime, got ${found?.description ?? 'null'}; install the Vulkan driver of the GPU, or ${LAVAPIPE_REMEDY}`,
+  );
 }
 
 /** The bindings are an optional peer, imported only when a device is wanted. Throws DeviceError naming the package. */
@@ -132,10 +147,17 @@ async function swiftShader(create: Create, options: readonly string[]): Promise<
   }
   const found = await ask(create, options, { VK_DRIVER_FILES: icd, VK_ICD_FILENAMES: icd });
   if (found?.kind === 'swiftshader') return found;
-  const remedy = isMainThread
+  throw new DeviceError(
+    `swiftshader: expected an adapter from ${icd}, got ${found?.description ?? 'none'}; ${swiftShaderRemedy(icd)}`,
+  );
+}
+
+/** The driver is chosen by variables of the process, which not every caller can set. */
+function swiftShaderRemedy(icd: string): string {
+  if ('Bun' in globalThis) return `start Bun with VK_DRIVER_FILES=${icd}: what it sets itself does not reach drivers`;
+  return isMainThread
     ? 'remove its folder so that it is unpacked again'
     : 'start the Worker with { env: SHARE_ENV }, since the driver is chosen by variables of the process';
-  throw new DeviceError(`swiftshader: expected an adapter from ${icd}, got ${found?.description ?? 'none'}; ${remedy}`);
 }
 
 /** One instance of Dawn and its adapter, or undefined. The loader reads the variables when the instance is made. */
@@ -154,9 +176,13 @@ async function ask(
       return undefined; // Dawn rejects where nothing matches `adapter=`
     }
     if (!adapter) return undefined;
-    const kind = kindOf(adapter.info);
-    return { adapter, kind, description: `${kind}: ${describeAdapter(adapter.info)}`, keepAlive: gpu };
+    return describedAdapter(adapter, gpu);
   });
+}
+
+function describedAdapter(adapter: GPUAdapter, keepAlive: GPU): FoundAdapter {
+  const kind = kindOf(adapter.info);
+  return { adapter, kind, description: `${kind}: ${describeAdapter(adapter.info)}`, keepAlive };
 }
 
 function kindOf(info: GPUAdapterInfo): AdapterKind {

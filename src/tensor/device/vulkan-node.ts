@@ -26,8 +26,9 @@ export function loadVulkan(library: string): boolean {
     process.dlopen({ exports: {} }, library, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
     return true;
   } catch (error) {
-    // it was mapped, and then found to be no module of Node's: that is all we want
-    return (error as Error).message.includes('did not self-register');
+    // it was mapped, and then found to be no module of Node's: that is all we want. Node and Bun say so in different words;
+    // Deno refuses a bare name before it looks, and then Dawn's own search decides
+    return !(error as Error).message.includes('cannot open shared object');
   }
 }
 

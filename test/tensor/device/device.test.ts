@@ -59,6 +59,24 @@ describe('platform in Node', () => {
     await assert.rejects(findAdapter({ driver: 'cuda' as 'gpu' }), /^OptionError: driver: expected one of/);
   });
 
+  it('a runtime with a WebGPU of its own, as Deno is, is asked for its adapter, without the npm package', async () => {
+    const info = { vendor: 'maker', architecture: '', device: '0', description: 'card', isFallbackAdapter: false };
+    const offer = (adapter: object | null) => ({ gpu: { requestAdapter: async () => adapter } });
+    await withEnvironment({ RASTERLINE_DRIVER: 'auto' }, async () => {
+      const found = await withNavigator(offer({ info }), () => findAdapter());
+      assert.deepEqual([found.kind, found.description], ['gpu', 'gpu: maker, card']);
+      await assert.rejects(
+        withNavigator(offer(null), () => findAdapter()),
+        /^DeviceError: adapter: expected one from navigator\.gpu of this runtime, got null; install/,
+      );
+      const software = offer({ info: { ...info, isFallbackAdapter: true } });
+      await assert.rejects(
+        withNavigator(software, () => findAdapter({ driver: 'gpu' })),
+        /^DeviceError: adapter: expected a GPU from navigator\.gpu of this runtime, got lavapipe: maker/,
+      );
+    });
+  });
+
   it('an unusable toggle name is an OptionError', async () => {
     await assert.rejects(findAdapter({ driver: 'null', dawnToggles: ['a,backend=null'] }), OptionError);
   });
@@ -93,6 +111,17 @@ describe('platform in Node', () => {
     );
   });
 });
+
+async function withNavigator<T>(navigator: object, work: () => Promise<T>): Promise<T> {
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  Object.defineProperty(globalThis, 'navigator', { value: navigator, configurable: true });
+  try {
+    return await work();
+  } finally {
+    if (before) Object.defineProperty(globalThis, 'navigator', before);
+    else Reflect.deleteProperty(globalThis, 'navigator');
+  }
+}
 
 describe('the cache of unpacked drivers', () => {
   let cache: string;
