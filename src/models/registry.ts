@@ -1,11 +1,12 @@
 /** From a model's name and its checkpoint files to a model on the GPU. */
 
 import { packagedSource } from '#source';
-import { type FilesOptions, type OpenedFiles, openFiles } from '../tensor/checkpoint/open-files.ts';
+import { FILES_OPTIONS, type FilesOptions, type OpenedFiles, openFiles } from '../tensor/checkpoint/open-files.ts';
 import { OptionError } from '../tensor/errors.ts';
+import { pickOptions } from '../tensor/options.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import { type FileSet, openFirst } from '../tensor/source/file-set.ts';
-import type { CheckpointSource } from '../tensor/source/open-source.ts';
+import { type CheckpointSource, OPEN_SOURCE } from '../tensor/source/open-source.ts';
 import { CHAMELEON_PRESETS } from './chameleon/config.ts';
 import { chameleonPreset } from './chameleon/preset.ts';
 import type { ImageModel } from './image-model.ts';
@@ -89,10 +90,11 @@ async function openPart(
   options: LoadModelOptions,
 ): Promise<OpenedFiles | undefined> {
   const source = options[part];
-  if (source !== undefined) return await openFiles(source, options);
-  if (packaged !== undefined) return await openFiles(await packagedSource(packaged), options);
+  const picked = pickOptions(FILES_OPTIONS, options);
+  if (source !== undefined) return await openFiles(source, picked);
+  if (packaged !== undefined) return await openFiles(await packagedSource(packaged), picked);
   const found = files && beside && (await openFirst(files, beside));
-  if (found) return await openFiles(found.source, options);
+  if (found) return await openFiles(found.source, picked);
   if (optional) return undefined;
   throw new OptionError(
     `${part}: expected a file for ${preset.name}, got none; give its path, its URL, or hf:owner/name`,
@@ -112,5 +114,5 @@ async function openTokenizer(
   const words = options.tokenizer ?? (await shipped());
   if (words === undefined) return undefined;
   const config = options.tokenizerConfig ?? (options.tokenizer ? undefined : await beside('tokenizer_config.json'));
-  return await loadTokenizer(words, { ...options, ...(config && { config }) });
+  return await loadTokenizer(words, { ...pickOptions(OPEN_SOURCE, options), ...(config && { config }) });
 }

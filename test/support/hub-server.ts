@@ -46,7 +46,7 @@ export async function serveHub(
     const [, repository, rest] = /^\/(?:api\/models\/)?(owner\/tiny)\/(.*)$/.exec(request.url ?? '') ?? [];
     if (!repository || !rest) return void response.writeHead(404).end();
     if (request.url?.startsWith('/api/')) {
-      if (!/^revision\/(main|v1)\?blobs=true$/.test(rest)) return void response.writeHead(404).end();
+      if (!/^revision\/(main|v1|[0-9a-f]{40})\?blobs=true$/.test(rest)) return void response.writeHead(404).end();
       const siblings = [...files].map(([rfilename, bytes]) => ({
         rfilename,
         size: bytes.length,

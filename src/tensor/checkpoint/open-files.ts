@@ -1,12 +1,15 @@
 /** A checkpoint however a caller names it, alone or among the files of a model. */
 
 import { absoluteName, fileCache, folderSet } from '#source';
+import { callback, either, flag, text } from '../checks.ts';
 import { FormatError } from '../errors.ts';
+import { checkOptions, checkValue, type OptionTable, pickOptions } from '../options.ts';
 import type { ByteSource } from '../source/bytes.ts';
-import { cachedFile, type DownloadOptions } from '../source/file-cache.ts';
-import { type FileSet, openFirst, urlSet } from '../source/file-set.ts';
-import { type HubName, type HubOptions, hubName, openHub } from '../source/hub.ts';
-import { type CheckpointSource, openSource } from '../source/open-source.ts';
+import { cachedFile, type DownloadOptions, type FileCache, keptBytes } from '../source/file-cache.ts';
+import { FILE_SET, type FileSet, openFirst, urlSet } from '../source/file-set.ts';
+import { HUB_OPTIONS, type HubName, type HubOptions, hubName, isCommit, listHub, readHub } from '../source/hub.ts';
+import { type CheckpointSource, OPEN_SOURCE, openSource, SOURCE } from '../source/open-source.ts';
+import { URL_OPTIONS } from '../source/url-source.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { openShards } from './sharded.ts';
 
@@ -17,6 +20,14 @@ export interface FilesOptions extends HubOptions, DownloadOptions {
    */
   readonly cache?: boolean | string;
 }
+
+export const FILES_OPTIONS: OptionTable<FilesOptions> = {
+  place: 'openFiles',
+  options: { ...HUB_OPTIONS.options, cache: either(flag, text), onDownload: callback() },
+};
+
+/** What a checkpoint is opened from. */
+export const FILES_SOURCE = either(SOURCE, FILE_SET);
 
 export interface OpenedFiles {
   readonly checkpoint: Checkpoint;
@@ -38,13 +49,14 @@ const CHECKPOINT_FILES = [
  *
  * Throws FormatError when there is none, or it cannot be read; OptionError for a malformed name.
  */
-export async function openFiles(source: CheckpointSource | FileSet, options: FilesOptions = {}): Promise<OpenedFiles> {
+export async function openFiles(source: CheckpointSource | FileSet, given: FilesOptions = {}): Promise<OpenedFiles> {
+  const options = checkOptions(FILES_OPTIONS, given);
+  checkValue('source', FILES_SOURCE, source);
   const set = await fileSetOf(source, options);
-  if (!set)
-    return {
-      checkpoint: await openCheckpoint(await openSource(source as CheckpointSource, options)),
-      files: undefined,
-    };
+  if (!set) {
+    const opened = await openSource(source as CheckpointSource, pickOptions(OPEN_SOURCE, options));
+    return { checkpoint: await openCheckpoint(opened), files: undefined };
+  }
   const { files, wanted } = set;
   const found = await openFirst(files, wanted);
   if (found) return { checkpoint: await openFound(files, found.file, found.source), files };
@@ -63,7 +75,7 @@ async function fileSetOf(
   source: CheckpointSource | FileSet,
   options: FilesOptions,
 ): Promise<{ readonly files: FileSet; readonly wanted: readonly string[] } | undefined> {
-  if (typeof source === 'object' && 'open' in source) return { files: source, wanted: CHECKPOINT_FILES };
+  if (FILE_SET.fits(source)) return { files: source, wanted: CHECKPOINT_FILES };
   const text = typeof source === 'string' ? absoluteName(source) : source instanceof URL ? String(source) : undefined;
   if (text === undefined) return undefined;
   const hub = hubName(text);
@@ -72,20 +84,24 @@ async function fileSetOf(
   if (text.endsWith('.index.json')) {
     const at = text.lastIndexOf('/') + 1;
     const folder = text.slice(0, at) || '.';
-    const files = isUrl ? urlSet(folder, options) : await folderSet(folder);
+    const files = isUrl ? urlSet(folder, pickOptions(URL_OPTIONS, options)) : await folderSet(folder);
     return files && { files, wanted: [text.slice(at)] };
   }
-  if (isUrl) return text.endsWith('/') ? { files: urlSet(text, options), wanted: CHECKPOINT_FILES } : undefined;
+  if (isUrl)
+    return text.endsWith('/')
+      ? { files: urlSet(text, pickOptions(URL_OPTIONS, options)), wanted: CHECKPOINT_FILES }
+      : undefined;
   const folder = await folderSet(text);
   return folder && { files: folder, wanted: CHECKPOINT_FILES };
 }
 
 /** A repository whose files go through the cache. */
 async function hubFiles(name: HubName, options: FilesOptions): Promise<FileSet> {
-  const hub = await openHub(name, options);
   const { cache = true } = options;
-  if (cache === false) return hub;
+  const http = pickOptions(HUB_OPTIONS, options);
+  if (cache === false) return readHub(name, await listHub(name, http), http);
   const kept = await fileCache(...(typeof cache === 'string' ? [cache] : []));
+  const hub = readHub(name, await listing(kept, name, http), http);
   return {
     name: hub.name,
     async open(file) {
@@ -101,4 +117,11 @@ async function hubFiles(name: HubName, options: FilesOptions): Promise<FileSet> 
       return await cachedFile(kept, key, wanted, options);
     },
   };
+}
+
+/** What a commit holds never changes: it is asked for once, and then a cached repository needs no server. */
+async function listing(kept: FileCache, name: HubName, options: HubOptions): Promise<Uint8Array> {
+  const ask = () => listHub(name, options);
+  if (!isCommit(name.revision)) return await ask();
+  return await keptBytes(kept, `${name.repository.replace('/', '--')}-${name.revision}.listing`, ask);
 }

@@ -1,11 +1,19 @@
-/** A folder as a cache of files, in Node: `<key>` when finished, `<key>.part` until then. */
+/**
+ * A folder as a cache of files, in Node: `<key>` when finished, `<key>.part` until then, and in `<key>.verified` the hash it
+ * had and what the file system said of it at that time, so that not every run must read it all to know that it is the same.
+ */
 
-import { constants, type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { constants, type FileHandle, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StorageError } from '../errors.ts';
 import { cacheBase } from './cache-folder-node.ts';
 import type { Download, FileCache } from './file-cache.ts';
 import { fileSource } from './file-node.ts';
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  ENOSPC: 'make room, or give another cache folder; what is there stays',
+  ELOOP: 'it is a link, which is not followed; remove it',
+};
 
 /** Default: the folder `files` in the user's cache. Nothing is made before the first download. */
 export async function fileCache(folder: string = join(cacheBase(), 'files')): Promise<FileCache> {
@@ -16,7 +24,22 @@ export async function fileCache(folder: string = join(cacheBase(), 'files')): Pr
       return (await sizeOf(path)) === undefined ? undefined : await fileSource(path);
     },
     resume: (key) => partFile(join(folder, key)),
+    async isVerified(key, hex) {
+      const path = join(folder, key);
+      const stored = await readFile(`${path}.verified`, 'utf8').catch(() => undefined);
+      return stored !== undefined && stored === (await stamp(path, hex));
+    },
+    async setVerified(key, hex) {
+      const path = join(folder, key);
+      await writeFile(`${path}.verified`, await stamp(path, hex)).catch(() => undefined); // it is hashed again then
+    },
   };
+}
+
+/** The time of the last change cannot be set by anybody, unlike that of the last writing. */
+async function stamp(path: string, hex: string): Promise<string> {
+  const { size, mtimeMs, ctimeMs, ino } = await stat(path);
+  return [hex, size, mtimeMs, ctimeMs, ino].join(' ');
 }
 
 /**
@@ -30,14 +53,16 @@ async function partFile(path: string): Promise<Download> {
       return await work();
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      const remedy =
-        code === 'ENOSPC' ? '; make room, or give another cache folder' : '; give a cache folder that can be written';
-      throw new StorageError(`${part}: expected to be read and written, got ${message}${remedy}`, { cause: error });
+      const remedy = REMEDIES[code ?? ''] ?? 'give a cache folder that can be written';
+      throw new StorageError(`${part}: expected to be read and written, got ${message}; ${remedy}`, { cause: error });
     }
   };
   const handle = await stored(async () => {
     await mkdir(dirname(path), { recursive: true });
-    return await open(part, constants.O_RDWR | constants.O_CREAT);
+    const opened = await open(part, constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0));
+    if ((await opened.stat()).isFile()) return opened;
+    await opened.close();
+    throw new Error('something that is no file');
   });
   let length = (await stored(() => handle.stat())).size;
   return {

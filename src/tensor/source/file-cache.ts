@@ -4,6 +4,7 @@ import { sha1 } from '@noble/hashes/legacy.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { FormatError, StorageError } from '../errors.ts';
+import { expectWithin } from '../limits.ts';
 import type { ByteSource } from './bytes.ts';
 
 /** Bytes read, hashed and written at a time. */
@@ -16,6 +17,9 @@ export interface FileCache {
   get(key: string): Promise<ByteSource | undefined>;
   /** Begins a file, or goes on with what an earlier run left of it. */
   resume(key: string): Promise<Download>;
+  /** Whether the finished file is as it was when `setVerified` was told that its hash is this one. */
+  isVerified(key: string, hex: string): Promise<boolean>;
+  setVerified(key: string, hex: string): Promise<void>;
 }
 
 /** A file that is not finished: bytes [0, length) are there. */
@@ -60,10 +64,11 @@ export interface DownloadOptions {
 }
 
 /**
- * The file under `key`, downloaded first unless it is there.
+ * The file under `key`, downloaded first unless it is there. A finished file that was changed since it was verified is
+ * verified again, and downloaded again if it is another.
  *
- * What an aborted or cut download brought stays for the next run. Throws FormatError for content of another size or hash,
- * and StorageError for a full disk, and leaves nothing of either.
+ * What an aborted or cut download brought stays for the next run, on a full disk too. Throws FormatError for content of
+ * another size or hash, of which nothing stays, and StorageError for a cache that cannot be read or written.
  */
 export async function cachedFile(
   cache: FileCache,
@@ -72,17 +77,18 @@ export async function cachedFile(
   options: DownloadOptions = {},
 ): Promise<ByteSource> {
   const there = await cache.get(key);
-  if (there?.size === wanted.size) return there;
+  if (there?.size === wanted.size && (await isSound(cache, key, there, wanted, options))) return there;
   await there?.close();
   const download = await cache.resume(key);
   try {
     await fetchRest(download, wanted, options);
     await download.finish();
   } catch (error) {
-    if (error instanceof StorageError || error instanceof WrongContentError) await download.discard();
-    else await download.close();
+    const cleanUp = error instanceof WrongContentError ? download.discard() : download.close();
+    await cleanUp.catch(() => undefined); // the first error is the one to tell
     throw error;
   }
+  if (wanted.digest) await cache.setVerified(key, wanted.digest.hex);
   const finished = await cache.get(key);
   if (finished?.size === wanted.size) return finished;
   await finished?.close();
@@ -91,12 +97,53 @@ export async function cachedFile(
   );
 }
 
+/** Small bytes that never change under their key, such as the listing of a commit: asked for once. */
+export async function keptBytes(cache: FileCache, key: string, ask: () => Promise<Uint8Array<ArrayBuffer>>) {
+  const there = await cache.get(key);
+  if (there) {
+    expectWithin(`${cache.name}: ${key}`, 'listingBytes', there.size);
+    return await there.read(0, there.size).finally(() => there.close());
+  }
+  const bytes = await ask();
+  let download = await cache.resume(key);
+  if (download.length > 0) {
+    await download.discard();
+    download = await cache.resume(key);
+  }
+  await download.append(bytes);
+  await download.finish();
+  return bytes;
+}
+
+async function isSound(
+  cache: FileCache,
+  key: string,
+  there: ByteSource,
+  { file, size, digest }: Wanted,
+  { signal, onDownload }: DownloadOptions,
+): Promise<boolean> {
+  if (!digest || (await cache.isVerified(key, digest.hex))) return true;
+  const hash = hashOf(digest, size);
+  for (let at = 0; at < size; at += PIECE_BYTES) {
+    signal?.throwIfAborted();
+    hash.update(await there.read(at, Math.min(PIECE_BYTES, size - at)));
+    onDownload?.({ file, loadedBytes: at, totalBytes: size });
+  }
+  const isSame = bytesToHex(hash.digest()) === digest.hex;
+  if (isSame) await cache.setVerified(key, digest.hex);
+  return isSame;
+}
+
+function hashOf(digest: Digest | undefined, size: number) {
+  return digest?.kind === 'git-sha1' ? sha1.create().update(utf8ToBytes(`blob ${size}\0`)) : sha256.create();
+}
+
 /** The bytes are not those that were promised. */
 class WrongContentError extends FormatError {}
 
 async function fetchRest(download: Download, wanted: Wanted, { signal, onDownload }: DownloadOptions): Promise<void> {
   const { file, size, digest } = wanted;
-  const hash = digest?.kind === 'git-sha1' ? sha1.create().update(utf8ToBytes(`blob ${size}\0`)) : sha256.create();
+  const hash = hashOf(digest, size);
   for (let at = 0; at < download.length; at += PIECE_BYTES) {
     hash.update(await download.read(at, Math.min(PIECE_BYTES, download.length - at)));
   }

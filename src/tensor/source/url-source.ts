@@ -1,24 +1,34 @@
 /** A checkpoint on a server, read by HTTP ranges (RFC 9110, part 14), so that only what is asked for travels. */
 
-import { FormatError } from '../errors.ts';
+import { FormatError, OptionError } from '../errors.ts';
+import { checkOptions, type OptionTable } from '../options.ts';
+import { show } from '../show.ts';
 import { type ByteSource, bytesSource, rangedSource } from './bytes.ts';
-import { type Attempt, drop, type HttpOptions, reason, request, retried, TransientError } from './http.ts';
+import { type Attempt, drop, HTTP_OPTIONS, type HttpOptions, request, retried } from './http.ts';
+import { fill, wholeBody } from './http-body.ts';
 
 export type UrlOptions = HttpOptions;
 
-/** (ours) Largest file that is taken whole from a server that ignores ranges. */
-const WHOLE_FILE_BYTES = 64 * 2 ** 20;
+export const URL_OPTIONS: OptionTable<UrlOptions> = { place: 'urlSource', options: HTTP_OPTIONS };
+
+/** An address, and the name that errors give it: without what may be secret in it. */
+interface Place {
+  readonly url: string;
+  readonly name: string;
+}
 
 /**
  * Asks the server for one byte, to learn the size and that it honors ranges. One that ignores them, as simple development
  * servers do, sends the whole file: up to 64 MiB are kept in memory and read from there.
  *
- * Throws FormatError when the file is not there, when a larger one comes whole, when an answer has another length, when the
- * file changes between two reads, and when nothing arrives in time, try after try.
+ * Throws OptionError for what is no URL, and FormatError when the file is not there, when a larger one comes whole, when an
+ * answer has another length, when the file changes between two reads, and when nothing arrives in time, try after try.
  */
-export async function urlSource(url: string | URL, options: UrlOptions = {}): Promise<ByteSource> {
-  const name = String(url);
-  const probed = await probe(name, options);
+export async function urlSource(url: string | URL, given: UrlOptions = {}): Promise<ByteSource> {
+  const options = checkOptions(URL_OPTIONS, given);
+  const place = placeOf(url);
+  const { name } = place;
+  const probed = await probe(place, options);
   if (probed instanceof Uint8Array) return bytesSource(name, probed);
   const { size, tag } = probed;
   return rangedSource({
@@ -30,13 +40,24 @@ export async function urlSource(url: string | URL, options: UrlOptions = {}): Pr
       await retried(name, options, async (attempt) => {
         const first = offset + filled;
         const rest = bytes.subarray(filled);
-        const response = await part(name, options, attempt, first, offset + length - 1);
+        const response = await part(place, options, attempt, [first, offset + length - 1], [206]);
         await expectSame(name, response, { first, length: rest.length, size, tag });
         for await (const count of fill(name, response, rest, attempt)) filled += count;
       });
       return bytes;
     },
   });
+}
+
+/** What a URL may hold beside the address, such as a signature, is not shown. */
+function placeOf(given: string | URL): Place {
+  const url = URL.canParse(String(given)) ? new URL(given) : undefined;
+  if (!url) throw new OptionError(`url: expected an address such as https://host/file, got ${show(given)}`);
+  if (url.username || url.password)
+    throw new OptionError(`url: expected no user and password in it, got some for ${url.host}; give headers`);
+  const name =
+    url.protocol === 'data:' ? 'data: URL' : `${url.origin === 'null' ? url.protocol : url.origin}${url.pathname}`;
+  return { url: url.href, name: url.search ? `${name}?...` : name };
 }
 
 interface Probed {
@@ -46,10 +67,11 @@ interface Probed {
 }
 
 /** What one byte tells of the file, or all of it from a server that ignores ranges. */
-async function probe(name: string, options: UrlOptions): Promise<Probed | Uint8Array> {
+async function probe(place: Place, options: UrlOptions): Promise<Probed | Uint8Array> {
+  const { name } = place;
   return await retried(name, options, async (attempt) => {
-    const response = await part(name, options, attempt, 0, 0, [206, 200, 416]);
-    if (response.status === 200) return await whole(name, response, attempt);
+    const response = await part(place, options, attempt, [0, 0], [206, 200, 416]);
+    if (response.status === 200) return await wholeBody(name, response, 'wholeFileBytes', attempt);
     await drop(response);
     const tag = response.headers.get('etag') ?? undefined;
     const stated = statedRange(response);
@@ -57,61 +79,20 @@ async function probe(name: string, options: UrlOptions): Promise<Probed | Uint8A
       if (stated?.size === 0) return { size: 0, tag };
       throw new FormatError(`${name}: expected status 206, got 416`);
     }
-    return { size: stated?.size ?? (await lengthOf(name, options, attempt)), tag };
+    return { size: stated?.size ?? (await lengthOf(place, options, attempt)), tag };
   });
 }
 
 /** Bytes [first, last]. */
 async function part(
-  name: string,
+  { url, name }: Place,
   options: UrlOptions,
   { signal }: Attempt,
-  first: number,
-  last: number,
-  accepted: readonly number[] = [206],
+  [first, last]: readonly [number, number],
+  accepted: readonly number[],
 ): Promise<Response> {
-  const init = { signal, headers: { range: `bytes=${first}-${last}` } };
-  const response = await request(name, options, init, [...accepted, 200]);
-  if (accepted.includes(response.status)) return response;
-  await drop(response);
-  throw rangesIgnored(name, '200');
-}
-
-/** The body of an answer, at most WHOLE_FILE_BYTES of it. */
-async function whole(name: string, response: Response, { signal, alive }: Attempt): Promise<Uint8Array> {
-  const stated = Number(response.headers.get('content-length') ?? 0);
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  const tooLarge = () => rangesIgnored(name, `all of its ${Math.max(stated, size)} bytes or more`);
-  if (stated > WHOLE_FILE_BYTES) {
-    await drop(response);
-    throw tooLarge();
-  }
-  const reader = response.body?.getReader();
-  try {
-    for (let part = await reader?.read(); part?.value && !signal.aborted; part = await reader?.read()) {
-      alive();
-      parts.push(part.value);
-      size += part.value.length;
-      if (size <= WHOLE_FILE_BYTES) continue;
-      await reader?.cancel();
-      throw tooLarge();
-    }
-  } catch (cause) {
-    if (signal.aborted || cause instanceof FormatError) throw signal.aborted ? signal.reason : cause;
-    throw new TransientError(`${name}: expected the whole file, got ${size} bytes and then ${reason(cause)}`, {
-      cause,
-    });
-  }
-  signal.throwIfAborted();
-  return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
-}
-
-function rangesIgnored(name: string, got: string): FormatError {
-  const most = WHOLE_FILE_BYTES / 2 ** 20;
-  return new FormatError(
-    `${name}: expected status 206 (a part of the file), or at most ${most} MiB, got ${got}; the server ignores ranges, so download the file and open it from there`,
-  );
+  const init = { url, signal, headers: { range: `bytes=${first}-${last}` } };
+  return await request(name, options, init, accepted);
 }
 
 async function expectSame(
@@ -141,44 +122,9 @@ function statedRange(response: Response): { offset: number; length: number; size
 }
 
 /** The content-length of a HEAD request: unlike content-range, a browser always shows it. */
-async function lengthOf(name: string, options: UrlOptions, { signal }: Attempt): Promise<number> {
-  const response = await request(name, options, { signal, method: 'HEAD' }, [200, 206]);
+async function lengthOf({ url, name }: Place, options: UrlOptions, { signal }: Attempt): Promise<number> {
+  const response = await request(name, options, { url, signal, method: 'HEAD' }, [200, 206]);
   const header = response.headers.get('content-length') ?? '';
   if (/^\d{1,15}$/.test(header)) return Number(header);
   throw new FormatError(`${name}: expected a content-length, got ${header === '' ? 'none' : header}`);
-}
-
-/** Fills `bytes` with the body and says how far each time; reads no further, whatever the server goes on to send. */
-async function* fill(
-  name: string,
-  response: Response,
-  bytes: Uint8Array,
-  { signal, alive }: Attempt,
-): AsyncGenerator<number> {
-  const reader = response.body?.getReader();
-  let filled = 0;
-  try {
-    for (;;) {
-      const part = await reader?.read();
-      if (signal.aborted) break; // a fetch that does not heed its signal: another try is under way
-      if (part?.value === undefined) break;
-      alive();
-      if (part.value.length > bytes.length - filled) {
-        await reader?.cancel();
-        throw new FormatError(`${name}: expected an answer of ${bytes.length} bytes, got more`);
-      }
-      bytes.set(part.value, filled);
-      filled += part.value.length;
-      yield part.value.length;
-    }
-  } catch (cause) {
-    if (signal.aborted) throw signal.reason;
-    if (cause instanceof FormatError) throw cause;
-    throw new TransientError(`${name}: expected ${bytes.length} bytes, got ${filled} and then ${reason(cause)}`, {
-      cause,
-    });
-  }
-  if (signal.aborted) throw signal.reason;
-  if (filled < bytes.length)
-    throw new TransientError(`${name}: expected an answer of ${bytes.length} bytes, got ${filled}`);
 }

@@ -147,7 +147,10 @@ describe('tokenizer', () => {
     await assert.rejects(loadTokenizer(Uint8Array.of(0xff, 0xfe)), refused(/expected UTF-8/));
     await assert.rejects(loadTokenizer('test/golden/none/tokenizer.json'), FormatError);
     const huge = rangedSource({ name: 'huge', size: 2 ** 30, readRange: () => assert.fail('read') });
-    await assert.rejects(loadTokenizer(huge), refused(/^huge: expected at most 67108864 bytes, got 1073741824/));
+    await assert.rejects(
+      loadTokenizer(huge),
+      refused(/^huge: expected at most 33554432 bytes of a tokenizer, got 1073741824/),
+    );
   });
 
   it('meets damage with FormatError or with ids of its vocabulary, never with a crash', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -154,26 +155,150 @@ describe('two downloads of one file at once', () => {
   });
 });
 
-describe('a full disk', () => {
-  // Linux has a device that is always full
-  (process.platform === 'linux' ? it : it.skip)(
-    'ends a download with a StorageError that says to make room',
-    async () => {
-      const folder = await mkdtemp(join(tmpdir(), 'rasterline-full-'));
-      await symlink('/dev/full', join(folder, 'key.part'));
-      const wanted = {
-        file: 'weights',
-        size: 5,
-        open: async () => bytesSource('weights', Uint8Array.of(1, 2, 3, 4, 5)),
-      };
+describe('a place in the cache that is taken', () => {
+  const wanted = { file: 'weights', size: 5, open: async () => bytesSource('weights', Uint8Array.of(1, 2, 3, 4, 5)) };
 
-      await assert.rejects(cachedFile(await fileCache(folder), 'key', wanted), (error) => {
-        assert.ok(error instanceof StorageError);
-        assert.match(error.message, /ENOSPC.*; make room, or give another cache folder/);
-        return true;
-      });
-      assert.deepEqual(await readdir(folder), []);
-      await rm(folder, { recursive: true });
-    },
-  );
+  it('by a link is not written through it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'rasterline-link-'));
+    await writeFile(join(folder, 'mine'), 'mine');
+    await symlink(join(folder, 'mine'), join(folder, 'key.part'));
+
+    await assert.rejects(cachedFile(await fileCache(folder), 'key', wanted), (error) => {
+      assert.ok(error instanceof StorageError);
+      assert.match(error.message, /ELOOP.*; it is a link, which is not followed; remove it/);
+      return true;
+    });
+
+    assert.equal(await readFile(join(folder, 'mine'), 'utf8'), 'mine');
+    await rm(folder, { recursive: true });
+  });
+
+  it('by a folder is a StorageError', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'rasterline-folder-'));
+    await mkdir(join(folder, 'key.part'));
+
+    await assert.rejects(cachedFile(await fileCache(folder), 'key', wanted), StorageError);
+
+    await rm(folder, { recursive: true });
+  });
 });
+
+describe('a finished file of the cache', () => {
+  const content = Uint8Array.of(1, 2, 3, 4, 5);
+  const hex = createHash('sha256').update(content).digest('hex');
+
+  it('that somebody changed, its size and times kept, is downloaded again; one that is as it was is not', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'rasterline-changed-'));
+    const cache = await fileCache(folder);
+    let opened = 0;
+    const wanted = {
+      file: 'weights',
+      size: 5,
+      digest: { kind: 'sha256', hex } as const,
+      open: async () => {
+        opened++;
+        return bytesSource('weights', content);
+      },
+    };
+    const load = async () => {
+      const source = await cachedFile(cache, 'key', wanted);
+      const bytes = await source.read(0, 5);
+      await source.close();
+      return bytes;
+    };
+    await load();
+    await load();
+    assert.equal(opened, 1);
+    const { atime, mtime } = await stat(join(folder, 'key'));
+    await writeFile(join(folder, 'key'), Uint8Array.of(9, 9, 9, 9, 9));
+    await utimes(join(folder, 'key'), atime, mtime);
+
+    assert.deepEqual(await load(), content);
+    assert.equal(opened, 2);
+    await utimes(join(folder, 'key'), atime, mtime); // touched alone
+    assert.deepEqual(await load(), content);
+    assert.equal(opened, 2);
+    await rm(folder, { recursive: true });
+  });
+});
+
+describe('an answer without an end', () => {
+  const endless = (chunk: Uint8Array) => {
+    let sent = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        sent += chunk.length;
+        assert.ok(sent < 2 ** 28, 'reads on and on');
+        controller.enqueue(chunk);
+      },
+    });
+    return new Response(body);
+  };
+
+  it('is read no further than its limit, which the error names', async () => {
+    const fetch = async () => endless(new Uint8Array(2 ** 20).fill(32));
+
+    await assert.rejects(
+      openHub(REPOSITORY, { fetch }),
+      isFormatError(/expected at most 16777216 bytes of a listing, got/),
+    );
+    await assert.rejects(urlSource('http://host/file', { fetch }), isFormatError(/expected at most 67108864 bytes/));
+  });
+
+  it('is given up when it trickles', async () => {
+    const fetch = async () =>
+      new Response(
+        new ReadableStream<Uint8Array>({
+          async pull(controller) {
+            await new Promise((wait) => setTimeout(wait, 10));
+            controller.enqueue(Uint8Array.of(32));
+          },
+        }),
+      );
+
+    await assert.rejects(
+      openHub(REPOSITORY, { fetch, timeoutMs: 100, retries: 1, retryDelayMs: 0 }),
+      isFormatError(/expected bytes within 100 ms, and 16 kB\/s, got \d+ bytes in \d+ ms/),
+    );
+  });
+});
+
+describe('a server that asks to wait', () => {
+  const busy = (status: number, headers: Record<string, string>) => {
+    let asked = 0;
+    const fetch = async () => {
+      asked++;
+      return new Response('', { status, headers });
+    };
+    return { fetch, asked: () => asked };
+  };
+
+  it('is asked again no sooner than it says', async () => {
+    const { fetch, asked } = busy(503, { 'retry-after': '1' });
+    const start = Date.now();
+
+    await assert.rejects(openHub(REPOSITORY, { fetch, retries: 1, retryDelayMs: 0 }), FormatError);
+
+    assert.equal(asked(), 2);
+    assert.ok(Date.now() - start >= 990);
+  });
+
+  it('for an hour is not waited for, nor one asked again whose answer will not change', async () => {
+    const hour = busy(429, { 'retry-after': '3600' });
+    await assert.rejects(openHub(REPOSITORY, { fetch: hour.fetch }), isFormatError(/asks to come back in 3600 s/));
+    assert.equal(hour.asked(), 1);
+    for (const status of [400, 404, 410, 501, 505, 511]) {
+      const { fetch, asked } = busy(status, {});
+      await assert.rejects(openHub(REPOSITORY, { fetch }), FormatError);
+      assert.equal(asked(), 1);
+    }
+  });
+});
+
+function isFormatError(message: RegExp) {
+  return (error: unknown) => {
+    assert.ok(error instanceof FormatError, String(error));
+    assert.match(error.message, message);
+    return true;
+  };
+}

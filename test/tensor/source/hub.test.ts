@@ -7,7 +7,7 @@ import { FormatError, NotFoundError, OptionError, StorageError } from '../../../
 import { bytesSource } from '../../../src/tensor/source/bytes.ts';
 import { cachedFile, type FileCache } from '../../../src/tensor/source/file-cache.ts';
 import { fileCache } from '../../../src/tensor/source/file-cache-node.ts';
-import { hubName, openHub } from '../../../src/tensor/source/hub.ts';
+import { type HubOptions, hubName, openHub } from '../../../src/tensor/source/hub.ts';
 import { COMMIT, type HubServer, serveHub } from '../../support/hub-server.ts';
 import { safetensors } from '../../support/safetensors-file.ts';
 
@@ -27,11 +27,13 @@ const LARGEST = 8 * 2 ** 20;
 describe('a hub', () => {
   let server: HubServer;
   let folder: string;
+  let http: HubOptions;
   let options: FilesOptions;
   beforeEach(async () => {
     server = await serveHub(FILES, ['model.safetensors.index.json']);
     folder = await mkdtemp(join(tmpdir(), 'rasterline-hub-'));
-    options = { endpoint: server.url, cache: folder, retryDelayMs: 1, timeoutMs: 2000 };
+    http = { endpoint: server.url, retryDelayMs: 1, timeoutMs: 2000 };
+    options = { ...http, cache: folder };
   });
   afterEach(async () => {
     await server.close();
@@ -58,12 +60,22 @@ describe('a hub', () => {
     assert.equal(seen.at(-1), 1);
     assert.ok(server.log.some(({ path }) => path === `/owner/tiny/resolve/${COMMIT}/one.safetensors`));
     const kept = await readdir(folder);
-    assert.equal(kept.length, 3);
+    assert.equal(kept.filter((name) => !name.endsWith('.verified')).length, 3);
     assert.ok(!kept.some((name) => name.endsWith('.part')));
 
     const before = server.log.length;
     await readAll('hf:owner/tiny@v1', options);
     assert.equal(server.log.length, before + 1); // the commit alone is asked for again
+  });
+
+  it('asks nothing of the server for a commit that it has, and gives it without one', async () => {
+    await readAll(`hf:owner/tiny@${COMMIT}`, options);
+    const before = server.log.length;
+
+    const values = await readAll(`hf:owner/tiny@${COMMIT}`, { ...options, endpoint: 'http://127.0.0.1:1' });
+
+    assert.equal(values[978], 1);
+    assert.equal(server.log.length, before);
   });
 
   it('reads ranges straight from the server without a cache, never more than the slice that is asked for', async () => {
@@ -98,7 +110,7 @@ describe('a hub', () => {
     server.faults.push('none', 'none', 'none', 'none', 'hang', 'hang');
     await assert.rejects(readAll('hf:owner/tiny', short), (error) => {
       assert.ok(error instanceof FormatError);
-      assert.match(error.message, /expected bytes within 100 ms, got none/);
+      assert.match(error.message, /expected bytes within 100 ms, and 16 kB\/s, got \d+ bytes/);
       return true;
     });
     const [part] = (await readdir(folder)).filter((name) => name.endsWith('.part'));
@@ -140,7 +152,7 @@ describe('a hub', () => {
 
   it('removes a download whose hash is wrong, and never gives it', async () => {
     const cache = await fileCache(folder);
-    const hub = await openHub({ repository: 'owner/tiny', revision: 'main', file: undefined }, options);
+    const hub = await openHub({ repository: 'owner/tiny', revision: 'main', file: undefined }, http);
     const wanted = {
       file: 'one.safetensors',
       size: SHARD.length,
@@ -172,23 +184,28 @@ describe('a hub', () => {
     await source.close();
   });
 
-  it('leaves nothing behind when the disk is full, and says so', async () => {
+  it('keeps what it has when the disk is full, says so, and goes on from there', async () => {
     const real = await fileCache(folder);
     const full: FileCache = {
       ...real,
       resume: async (key) => {
         const download = await real.resume(key);
         return Object.defineProperty(Object.create(download), 'append', {
-          value: async () => {
+          value: async (bytes: Uint8Array<ArrayBuffer>) => {
+            await download.append(bytes.slice(0, 9));
             throw new StorageError('disk: expected to write, got no space left on device; make room');
           },
         });
       },
     };
-    const hub = await openHub({ repository: 'owner/tiny', revision: 'main', file: undefined }, options);
+    const hub = await openHub({ repository: 'owner/tiny', revision: 'main', file: undefined }, http);
     const wanted = { file: 'two.safetensors', size: OTHER.length, open: () => hub.open('two.safetensors') };
     await assert.rejects(cachedFile(full, 'key', wanted), StorageError);
-    assert.deepEqual(await readdir(folder), []);
+    assert.deepEqual(await readdir(folder), ['key.part']);
+    const source = await cachedFile(real, 'key', wanted);
+    assert.deepEqual(Buffer.from(await source.read(0, source.size)), Buffer.from(OTHER));
+    await source.close();
+    assert.ok(server.log.some(({ range }) => range?.startsWith('bytes=9-')));
     const nowhere = await fileCache(join(folder, 'file', 'below'));
     await writeFile(join(folder, 'file'), '');
     await assert.rejects(cachedFile(nowhere, 'key', wanted), StorageError);
@@ -202,6 +219,8 @@ describe('a hub', () => {
     for (const name of ['hf:owner', 'hf:', 'hf:a/b/../c', 'hf:a/b@../x'])
       assert.throws(() => hubName(name), OptionError);
     assert.deepEqual(hubName('hf:a/b.c@v1/d/e.pt'), { repository: 'a/b.c', revision: 'v1', file: 'd/e.pt' });
+    assert.deepEqual(hubName('hf:a/b@refs/pr/3/c.pt'), { repository: 'a/b', revision: 'refs/pr/3', file: 'c.pt' });
+    assert.deepEqual(hubName('hf:a/b@my%2Fbranch/c.pt'), { repository: 'a/b', revision: 'my/branch', file: 'c.pt' });
     assert.equal(hubName('a/b'), undefined);
   });
 

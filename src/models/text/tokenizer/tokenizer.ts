@@ -2,13 +2,13 @@
 
 import { Tokenizer } from '@huggingface/tokenizers';
 import { FormatError, RasterlineError } from '../../../tensor/errors.ts';
-import { type CheckpointSource, openSource } from '../../../tensor/source/open-source.ts';
+import { expectWithin } from '../../../tensor/limits.ts';
+import { checkOptions, type OptionTable, pickOptions } from '../../../tensor/options.ts';
+import { decodeText } from '../../../tensor/source/json.ts';
+import { type CheckpointSource, OPEN_SOURCE, openSource, SOURCE } from '../../../tensor/source/open-source.ts';
 import type { UrlOptions } from '../../../tensor/source/url-source.ts';
 import { readTokenizerFile } from './file.ts';
 import { withCharacterMaps } from './normalizer.ts';
-
-/** (ours) The largest of the families' files has about 5 MB. */
-const MOST_BYTES = 64 * 2 ** 20;
 
 export interface TextTokenizer {
   /** Of the file. */
@@ -27,10 +27,17 @@ export interface TokenizerOptions extends UrlOptions {
   readonly config?: CheckpointSource;
 }
 
+export const TOKENIZER_OPTIONS: OptionTable<TokenizerOptions> = {
+  place: 'loadTokenizer',
+  options: { ...OPEN_SOURCE.options, config: SOURCE },
+};
+
 /** Throws FormatError for a file that cannot be read, is damaged, or is no tokenizer of the kinds that the families have. */
-export async function loadTokenizer(source: CheckpointSource, options: TokenizerOptions = {}): Promise<TextTokenizer> {
-  const { name, text } = await readText(source, options);
-  const config = options.config === undefined ? undefined : await readText(options.config, options);
+export async function loadTokenizer(source: CheckpointSource, given: TokenizerOptions = {}): Promise<TextTokenizer> {
+  const options = checkOptions(TOKENIZER_OPTIONS, given);
+  const http = pickOptions(OPEN_SOURCE, options);
+  const { name, text } = await readText(source, http);
+  const config = options.config === undefined ? undefined : await readText(options.config, http);
   return makeTokenizer(name, text, config);
 }
 
@@ -85,14 +92,8 @@ async function readText(
   const opened = await openSource(source, options);
   try {
     const { name, size } = opened;
-    if (size > MOST_BYTES)
-      throw new FormatError(`${name}: expected at most ${MOST_BYTES} bytes, got ${size}; is it a tokenizer.json?`);
-    const bytes = await opened.read(0, size);
-    try {
-      return { name, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
-    } catch (cause) {
-      throw new FormatError(`${name}: expected UTF-8, got other bytes; the file is damaged`, { cause });
-    }
+    expectWithin(name, 'tokenizerBytes', size, 'is it a tokenizer.json?');
+    return { name, text: decodeText(name, await opened.read(0, size)) };
   } finally {
     await opened.close();
   }
