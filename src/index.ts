@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The public names. */
 
 export { type CacheOptions, type CachePlan, type PolicyName, planCache } from './cache/policy.ts';
