@@ -5,15 +5,18 @@
 
 import { printable } from './show.ts';
 
+const MOST_CHARACTERS = 5000;
+
 /**
  * Base of every error this library throws on purpose, so that one `instanceof` tells them from the rest. Its text names what
- * stands in files and addresses, so what a terminal would act upon is escaped in it.
+ * stands in files and addresses, so what a terminal would act upon is escaped in it, and it ends somewhere.
  */
 export class RasterlineError extends Error {
   override readonly name: string = 'RasterlineError';
 
   constructor(message: string, options?: ErrorOptions) {
-    super(printable(message, { keepLines: true }), options);
+    const text = message.length > MOST_CHARACTERS ? `${message.slice(0, MOST_CHARACTERS)}...` : message;
+    super(printable(text, { keepLines: true }), options);
   }
 }
 

@@ -42,11 +42,11 @@ export const LIMITS = {
   /** Room for some 30,000 tensors. */
   pickleBytes: { most: 2 ** 22, of: 'bytes of a pickle' },
   /** An object may take a hundred times the byte that asks for it. */
-  pickleObjects: { most: 2 ** 19, of: 'objects of a pickle' },
+  pickleObjects: { most: 2 ** 19, of: 'objects' },
   /** A pickler writes lists and dicts a thousand items at a time. */
-  pickleStack: { most: 2 ** 16, of: 'values on the stack of a pickle' },
+  pickleStack: { most: 2 ** 16, of: 'values on the stack' },
   /** The longest name that means anything has 36. */
-  pickleNameBytes: { most: 256, of: 'bytes of a global' },
+  pickleNameBytes: { most: 256, of: 'bytes of a name' },
   /** A view whose elements lie apart is gathered from all that lies between them. */
   gapBytes: { most: 64 * 2 ** 20, of: 'bytes between the elements of a view' },
   /** The families' have up to 5 MB. */

@@ -1,7 +1,7 @@
 /** Opens a checkpoint of any format we read, told apart by its first bytes. */
 
 import { FormatError } from '../errors.ts';
-import type { ByteSource } from '../source/bytes.ts';
+import { type ByteSource, checkedSource } from '../source/bytes.ts';
 import { openSafetensors } from './safetensors.ts';
 import type { Checkpoint } from './stored-tensor.ts';
 import { openTorch } from './torch/torch-checkpoint.ts';
@@ -27,9 +27,10 @@ const FOREIGN: readonly (readonly [start: string, what: string])[] = [
  * Reads the directory of a checkpoint, and no numbers yet. The checkpoint owns the source; when opening fails, the
  * source is closed too.
  *
- * Throws FormatError for a file that is neither safetensors nor a torch zip, or that is damaged.
+ * Throws OptionError for what is no source, and FormatError for a file that is neither safetensors nor a torch zip, or that is damaged.
  */
-export async function openCheckpoint(source: ByteSource): Promise<Checkpoint> {
+export async function openCheckpoint(given: ByteSource): Promise<Checkpoint> {
+  const source = checkedSource('openCheckpoint', given);
   try {
     const head = await source.read(0, Math.min(source.size, HEAD_BYTES));
     const text = String.fromCharCode(...head);
@@ -37,7 +38,7 @@ export async function openCheckpoint(source: ByteSource): Promise<Checkpoint> {
     if (text.startsWith('PK')) return await openTorch(source);
     throw new FormatError(`${source.name}: expected a safetensors file or a torch zip, got ${describeHead(text)}`);
   } catch (error) {
-    await source.close();
+    await source.close().catch(() => undefined); // the first error is the one to tell
     throw error;
   }
 }

@@ -4,6 +4,7 @@
  */
 
 import { FormatError } from '../errors.ts';
+import { expectWithin } from '../limits.ts';
 
 /** An entry as written, nothing but its form checked; offsets count from the end of the header. */
 export interface HeaderEntry {
@@ -33,6 +34,7 @@ export function parseHeader(place: string, text: string): SafetensorsHeader {
       metadata = cursor.strings();
     } else {
       entries.set(name, readEntry(cursor, name));
+      expectWithin(place, 'tensors', entries.size);
     }
   });
   cursor.end();
@@ -58,6 +60,10 @@ function readEntry(cursor: Cursor, name: string): HeaderEntry {
 
 /** No longer than any safe integer: what follows is then unexpected. */
 const WHOLE_NUMBER = /0|[1-9]\d{0,15}/y;
+
+/** Characters of a string that stand for themselves: all of most names. */
+const PLAIN = /[ !#-[\]-\uffff]*/y;
+const SPACE = /[ \t\n\r]*/y;
 
 /** A place in the text. Every method reads one thing and the spaces before it. */
 class Cursor {
@@ -86,19 +92,29 @@ class Cursor {
     this.object((key) => {
       if (found.has(key)) throw this.error('each key once', `${JSON.stringify(key)} again`);
       found.set(key, this.string());
+      expectWithin(this.place, 'metadataEntries', found.size);
     });
     return found;
   }
 
   numbers(): number[] {
     const found: number[] = [];
-    this.#list('[', ']', () => found.push(this.#number()));
+    this.#list('[', ']', () => {
+      found.push(this.#number());
+      expectWithin(this.place, 'rank', found.length);
+    });
     return found;
   }
 
   string(): string {
     if (!this.#take('"')) throw this.#unexpected('a string');
     const begin = this.#at - 1;
+    PLAIN.lastIndex = this.#at;
+    PLAIN.test(this.text);
+    if (this.text[PLAIN.lastIndex] === '"') {
+      this.#at = PLAIN.lastIndex + 1;
+      return this.text.slice(begin + 1, PLAIN.lastIndex);
+    }
     while (this.#at < this.text.length && this.text[this.#at] !== '"') this.#at += this.text[this.#at] === '\\' ? 2 : 1;
     this.#at++;
     try {
@@ -140,7 +156,10 @@ class Cursor {
   }
 
   #skipSpace(): void {
-    while (' \t\n\r'.includes(this.text[this.#at] ?? '-')) this.#at++;
+    if (this.text.charCodeAt(this.#at) > 32) return; // as nearly always
+    SPACE.lastIndex = this.#at;
+    SPACE.test(this.text);
+    this.#at = SPACE.lastIndex;
   }
 
   #unexpected(expected: string): FormatError {

@@ -4,6 +4,7 @@
  */
 
 import { FormatError } from '../errors.ts';
+import { expectWithin } from '../limits.ts';
 import { describeShape } from '../shape.ts';
 import type { ByteSource } from '../source/bytes.ts';
 import { type HeaderEntry, parseHeader } from './safetensors-header.ts';
@@ -17,9 +18,6 @@ import {
 } from './stored-tensor.ts';
 
 const LENGTH_BYTES = 8;
-
-/** As in the reference reader. */
-const MAX_HEADER_BYTES = 100_000_000;
 
 /** Names as written in files. F4, F6 and C64 exist too; nothing here reads them. */
 const DTYPES: ReadonlyMap<string, StoredDtype> = new Map([
@@ -66,12 +64,13 @@ export async function openSafetensors(source: ByteSource): Promise<Checkpoint> {
 async function readHeaderLength(source: ByteSource, place: string): Promise<number> {
   const bytes = await source.read(0, LENGTH_BYTES);
   const length = new DataView(bytes.buffer).getBigUint64(0, true);
-  const most = Math.min(MAX_HEADER_BYTES, source.size - LENGTH_BYTES);
+  const most = source.size - LENGTH_BYTES;
   if (length > BigInt(most)) {
     throw new FormatError(
       `${place}: expected at most ${most} bytes, got a length of ${length}; the file is truncated or damaged`,
     );
   }
+  expectWithin(place, 'headerBytes', Number(length));
   return Number(length);
 }
 

@@ -11,13 +11,15 @@ export function isObject(value: unknown): value is JsonObject {
 }
 
 /** Throws FormatError for what is no JSON, is not UTF-8, is nested too deep, or has too many values. */
-export function parseJson(place: string, json: string | Uint8Array): unknown {
+export function parseJson(place: string, json: string | Uint8Array, expected = 'JSON'): unknown {
   const text = typeof json === 'string' ? json : decodeText(place, json);
   measure(place, text);
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new FormatError(`${place}: expected JSON, got ${show(text)}; the file is damaged, or another one`, { cause });
+    throw new FormatError(`${place}: expected ${expected}, got ${show(text)}; the file is damaged, or another one`, {
+      cause,
+    });
   }
 }
 

@@ -106,7 +106,11 @@ refuse("legacy.pt", {"model": state}, "legacy", _use_new_zipfile_serialization=F
 refuse("system.pt", {"model": {"a": base, "b": Call(os.system, "true")}}, "posix.system")
 refuse("eval.pt", {"model": state, "args": Call(eval, "1")}, "__builtin__.eval")
 refuse("eval-4.pt", {"model": state, "args": Call(eval, "1")}, "builtins.eval", pickle_protocol=4)
-refuse("numpy.pt", {"model": state, "loss": numpy.float64(1.5)}, "numpy")
+trained = argparse.Namespace(device=torch.device("cuda", 1), results=Path("/results/7"), loss=numpy.float64(1.5),
+                             step=numpy.int64(2**40), done=numpy.bool_(True), rates=numpy.arange(3.0), kind=numpy.float32,
+                             stored=numpy.dtype("f4"))
+for name, protocol in (("numpy.pt", 2), ("numpy-4.pt", 4)):
+    save(name, {"args": trained, "model": state, "loss": numpy.float64(1.5)}, state, pickle_protocol=protocol)
 refuse("complex.pt", {"freqs": torch.ones(2, dtype=torch.complex64)}, "torch.ComplexFloatStorage")
 refuse("list.pt", [base], "list")
 refuse("none.pt", {"steps": 1}, "tensor")

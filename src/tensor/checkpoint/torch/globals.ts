@@ -1,6 +1,7 @@
 /** The names a pickled state dict may mention, and what each of them makes. Everything else is refused by its name. */
 
 import type { FormatError } from '../../errors.ts';
+import { LIMITS } from '../../limits.ts';
 import type { StoredDtype } from '../stored-tensor.ts';
 import {
   describeValue,
@@ -39,17 +40,35 @@ const NAMESPACE = 'argparse.Namespace';
 /** Mentioned by options only; they mean nothing here. */
 const DTYPE_NAMES = ['float64', 'float32', 'float16', 'bfloat16', 'int64', 'int32', 'int16', 'int8', 'uint8', 'bool'];
 
+const PATHS = ['PosixPath', 'PurePosixPath', 'WindowsPath', 'PureWindowsPath', 'Path'];
+
+/**
+ * What options of a training hold beside plain values. Calling one of these makes an instance without contents, whatever the
+ * arguments: it can be stored and passed over, and nothing can be done with it.
+ */
+const INERT: ReadonlySet<string> = new Set([
+  'torch.device',
+  ...['pathlib', 'pathlib._local'].flatMap((module) => PATHS.map((name) => `${module}.${name}`)),
+  ...['numpy.core.multiarray', 'numpy._core.multiarray'].flatMap((module) => [
+    `${module}.scalar`,
+    `${module}._reconstruct`,
+  ]),
+  'numpy.dtype',
+  'numpy.ndarray',
+  '_codecs.encode', // how protocol 2 writes the bytes of a scalar
+]);
+
 const ALLOWED: ReadonlySet<string> = new Set([
+  ...INERT,
   ORDERED_DICT,
   SIZE,
   REBUILD_TENSOR,
   REBUILD_PARAMETER,
   NAMESPACE,
   ...STORAGES.keys(),
-  ...DTYPE_NAMES.map((name) => `torch.${name}`),
+  ...DTYPE_NAMES.flatMap((name) => [`torch.${name}`, `numpy.${name}`]),
+  'numpy.bool_',
 ]);
-
-const MAX_RANK = 64; // (ours) as many dimensions as torch itself can index
 
 const MAX_SHOWN = 100; // characters of a refused name in its error
 
@@ -77,6 +96,7 @@ export function reduce(callable: PickleValue, args: PickleTuple, refuse: Refusal
       return tensor;
     }
     default:
+      if (name !== undefined && INERT.has(name)) return { kind: 'instance', name, isInert: true };
       throw refuse('a call that rebuilds a tensor', `a call of ${describeValue(callable)}`);
   }
 }
@@ -87,7 +107,7 @@ export function instantiate(type: PickleValue, args: PickleValue, refuse: Refusa
   if (!isKind(type, 'global') || type.name !== NAMESPACE || !isEmpty) {
     throw refuse(`an object of ${NAMESPACE}`, `one of ${describeValue(type)}`);
   }
-  return { kind: 'instance', name: NAMESPACE };
+  return { kind: 'instance', name: NAMESPACE, isInert: false };
 }
 
 /** BINPERSID: `('storage', class, key, device, elements)`. */
@@ -123,8 +143,8 @@ function rebuildTensor(args: readonly PickleValue[], refuse: Refusal): TorchTens
 
 /** Limited in number, because one tuple can serve any number of tensors. */
 function wholeNumbers(value: PickleValue | undefined, refuse: Refusal): number[] {
-  if (!isKind(value, 'tuple') || value.items.length > MAX_RANK || !value.items.every(isCount)) {
-    throw refuse(`a tuple of at most ${MAX_RANK} whole numbers`, describeValue(value));
+  if (!isKind(value, 'tuple') || value.items.length > LIMITS.rank.most || !value.items.every(isCount)) {
+    throw refuse(`a tuple of at most ${LIMITS.rank.most} whole numbers`, describeValue(value));
   }
   return value.items.filter(isCount);
 }

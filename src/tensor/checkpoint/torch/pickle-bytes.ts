@@ -1,20 +1,16 @@
 /** A pickle's bytes, read in order; every error tells the opcode's position. */
 
 import { FormatError } from '../../errors.ts';
+import { LIMITS } from '../../limits.ts';
 
 const PROTO = 0x80;
 const PROTOCOLS = [2, 3, 4, 5];
-
-/** (ours) the longest name allowed has 36 bytes. */
-const MAX_LINE_BYTES = 256;
 
 /** Opcodes that are known and refused: names for errors only. */
 const REFUSED: ReadonlyMap<number, string> = new Map([
   [0x30, 'POP'],
   [0x31, 'POP_MARK'],
   [0x32, 'DUP'],
-  [0x42, 'BINBYTES'],
-  [0x43, 'SHORT_BINBYTES'],
   [0x46, 'FLOAT'],
   [0x49, 'INT'],
   [0x4c, 'LONG'],
@@ -113,6 +109,11 @@ export class PickleBytes {
     return BigInt(Number.MIN_SAFE_INTEGER) <= value && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
   }
 
+  /** Bytes that nothing asks for. */
+  skip(length: number): void {
+    this.#take(length);
+  }
+
   text(length: number): string {
     const start = this.#take(length);
     try {
@@ -126,8 +127,9 @@ export class PickleBytes {
 
   /** Up to the next line feed. */
   line(): string {
-    const length = this.bytes.subarray(this.#at, this.#at + MAX_LINE_BYTES).indexOf(0x0a);
-    if (length < 0) throw this.error(`a name of at most ${MAX_LINE_BYTES} bytes`, 'no end of line');
+    const { most } = LIMITS.pickleNameBytes;
+    const length = this.bytes.subarray(this.#at, this.#at + most).indexOf(0x0a);
+    if (length < 0) throw this.error(`a name of at most ${most} bytes`, 'no end of line');
     const text = this.text(length);
     this.#at++;
     return text;

@@ -47,6 +47,8 @@ export interface PickleGlobal {
 export interface PickleInstance {
   readonly kind: 'instance';
   readonly name: string;
+  /** Whether it takes any state: nothing is made of it. A namespace takes a dict alone. */
+  readonly isInert: boolean;
 }
 
 export interface TorchStorage {

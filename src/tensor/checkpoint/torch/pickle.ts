@@ -6,25 +6,14 @@
  * nothing walks into a value, so depth, cycles and sharing cost nothing.
  */
 
-import { FormatError } from '../../errors.ts';
+import { expectWithin, LIMITS, type LimitName } from '../../limits.ts';
 import { findGlobal, findStorage, instantiate, reduce } from './globals.ts';
 import { PickleBytes } from './pickle-bytes.ts';
 import { describeValue, isKind, NO_ENTRIES, type PickleDict, type PickleValue } from './pickle-values.ts';
 
-/** (ours) far above what a pickler leaves open at a time: it writes lists and dicts a thousand items at a time. */
-const MAX_STACK = 65536;
-
-/** (ours) room for some 30,000 tensors. */
-const MAX_PICKLE_BYTES = 2 ** 22;
-
-/** (ours) as many again: an object may take a hundred times the byte that asks for it, so these are counted too. */
-const MAX_OBJECTS = 2 ** 19;
-
 /** The value of a whole pickle. Throws FormatError naming the opcode or global, and the byte where it stands. */
 export function unpickle(place: string, bytes: Uint8Array): PickleValue {
-  if (bytes.length > MAX_PICKLE_BYTES) {
-    throw new FormatError(`${place}: expected at most ${MAX_PICKLE_BYTES} bytes, got ${bytes.length}`);
-  }
+  expectWithin(place, 'pickleBytes', bytes.length);
   return new Machine(new PickleBytes(place, bytes)).run();
 }
 
@@ -43,6 +32,8 @@ const VALUES: ReadonlyMap<number, (input: PickleBytes) => PickleValue> = new Map
   [0x47 /* BINFLOAT */, (input) => input.float64()],
   [0x58 /* BINUNICODE */, (input) => input.text(input.uint32())],
   [0x8c /* SHORT_BINUNICODE */, (input) => input.text(input.uint8())],
+  [0x43 /* SHORT_BINBYTES */, (input) => inertBytes(input, input.uint8())],
+  [0x42 /* BINBYTES */, (input) => inertBytes(input, input.uint32())],
   [0x7d /* EMPTY_DICT */, () => ({ kind: 'dict', isOrdered: false, entries: NO_ENTRIES })],
   [0x5d /* EMPTY_LIST */, () => ({ kind: 'list', items: [] })],
   [0x29 /* EMPTY_TUPLE */, () => ({ kind: 'tuple', items: [] })],
@@ -102,20 +93,19 @@ class Machine {
   }
 
   mark(): void {
-    this.#expectRoom(this.#marks);
+    this.#expectRoom('pickleStack', this.#marks.length);
     this.#marks.push(this.#stack.length);
   }
 
   push(value: PickleValue): void {
-    this.#expectRoom(this.#stack);
-    if (typeof value === 'object' && value !== null && ++this.#objects > MAX_OBJECTS) {
-      throw this.input.error(`at most ${MAX_OBJECTS} objects`, 'more');
-    }
+    this.#expectRoom('pickleStack', this.#stack.length);
+    if (typeof value === 'object' && value !== null) this.#expectRoom('pickleObjects', this.#objects++);
     this.#stack.push(value);
   }
 
-  #expectRoom(stack: readonly unknown[]): void {
-    if (stack.length >= MAX_STACK) throw this.input.error(`at most ${MAX_STACK} values on the stack`, 'more');
+  #expectRoom(limit: LimitName, taken: number): void {
+    const { most, of } = LIMITS[limit];
+    if (taken >= most) throw this.input.error(`at most ${most} ${of}`, 'more');
   }
 
   popMany(number: number): PickleValue[] {
@@ -200,18 +190,25 @@ class Machine {
     this.push(instantiate(type, args, this.input.error));
   }
 
-  /** Attributes: `_metadata` of a state dict, or the fields of a namespace. Neither is kept. */
+  /** Attributes: `_metadata` of a state dict, the fields of a namespace, the state of a numpy dtype. None is kept. */
   build(): void {
     const state = this.pop();
     const target = this.#top();
     const hasAttributes = isKind(target, 'instance') || (isKind(target, 'dict') && target.isOrdered);
-    if (!hasAttributes || !isKind(state, 'dict')) {
+    const isState = isKind(state, 'dict') || (isKind(state, 'tuple') && isKind(target, 'instance') && target.isInert);
+    if (!hasAttributes || !isState) {
       throw this.input.error(
         'attributes of an OrderedDict or a namespace',
         `${describeValue(state)} for ${describeValue(target)}`,
       );
     }
   }
+}
+
+/** Of numpy's scalars, in protocols 3 and later. */
+function inertBytes(input: PickleBytes, length: number): PickleValue {
+  input.skip(length);
+  return { kind: 'instance', name: 'bytes', isInert: true };
 }
 
 function mutableEntries(dict: PickleDict): Map<PickleValue, PickleValue> {

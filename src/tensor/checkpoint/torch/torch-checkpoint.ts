@@ -4,6 +4,7 @@
  */
 
 import { FormatError } from '../../errors.ts';
+import { expectWithin } from '../../limits.ts';
 import type { ByteSource } from '../../source/bytes.ts';
 import { type Checkpoint, STORED_BYTES, type StoredTensor } from '../stored-tensor.ts';
 import { unpickle } from './pickle.ts';
@@ -30,8 +31,10 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
   const { root, pickle } = findPickle(source.name, archive);
   await expectLittleEndian(source, archive.get(`${root}byteorder`));
 
+  const place = `${source.name}: ${pickle.name}`;
+  expectWithin(place, 'pickleBytes', pickle.bytes);
   const bytes = await source.read(await locate(source, pickle), pickle.bytes);
-  const weights = findWeights(source.name, unpickle(`${source.name}: ${pickle.name}`, bytes));
+  const weights = findWeights(source.name, unpickle(place, bytes));
   const records = storageRecords(source.name, weights, archive, root);
   const starts = await locateAll(source, [...new Set(records.values())]);
 

@@ -1,6 +1,7 @@
 /** A tensor of a torch checkpoint: a view, by offset and strides, into a record of the archive. */
 
 import { FormatError } from '../../errors.ts';
+import { expectWithin } from '../../limits.ts';
 import { describeShape, type Shape } from '../../shape.ts';
 import { type ByteSource, expectRange } from '../../source/bytes.ts';
 import { elementCount, STORED_BYTES, type StoredTensor, storedRun } from '../stored-tensor.ts';
@@ -31,6 +32,7 @@ export function storedView(source: ByteSource, name: string, tensor: TorchTensor
   const first = elements === 0 ? start : start + offset * width;
   const run = storedRun(source, { name, dtype: storage.dtype, shape, start: first, bytes: elements * width });
   if (elements === 0 || isContiguous(shape, strides)) return run;
+  expectWithin(place, 'gapBytes', (span - elements) * width, 'save a contiguous copy');
 
   return {
     ...run,

@@ -4,6 +4,7 @@
  */
 
 import { FormatError } from '../../errors.ts';
+import { expectWithin } from '../../limits.ts';
 import type { ByteSource } from '../../source/bytes.ts';
 import { directoryEnd, safeUint64 } from './zip-end.ts';
 
@@ -35,6 +36,8 @@ const IN_ZIP64 = 0xffffffff;
 export async function readZip(source: ByteSource): Promise<ReadonlyMap<string, ZipEntry>> {
   const place = `${source.name}: zip directory`;
   const end = await directoryEnd(source, place);
+  expectWithin(place, 'directoryBytes', end.bytes);
+  expectWithin(place, 'tensors', end.entries);
   const directory = await source.read(end.offset, end.bytes);
   const found: Omit<ZipEntry, 'limit'>[] = [];
   let at = 0;

@@ -5,7 +5,7 @@ import { isKind, type PickleValue } from '../../../../src/tensor/checkpoint/torc
 import { FormatError } from '../../../../src/tensor/errors.ts';
 import { write } from './torch-writer.ts';
 
-const ACCEPTED = 'NKMJGX}])(tues.RbQhjqrca\x80\x81\x85\x86\x87\x88\x89\x8a\x8c\x93\x94\x95';
+const ACCEPTED = 'NKMJGXBC}])(tues.RbQhjqrca\x80\x81\x85\x86\x87\x88\x89\x8a\x8c\x93\x94\x95';
 
 describe('unpickle', () => {
   it('reads each kind of plain value', () => {

@@ -18,7 +18,7 @@ interface Expected {
 
 describe('a checkpoint of torch.save', () => {
   const text = readFile(join(GOLDEN, 'expected.json'), 'utf8');
-  const files = `bare f16 bf16 model module state-dict protocol-3 protocol-4 protocol-5 dtypes views parameters names`;
+  const files = `bare f16 bf16 model module state-dict protocol-3 protocol-4 protocol-5 dtypes views parameters names numpy numpy-4`;
   for (const file of files.split(' ')) {
     it(`${file}.pt is read with the dtypes, shapes and bytes that torch has`, async () => {
       const expected = new Map(Object.entries((JSON.parse(await text)[`${file}.pt`] as Expected).tensors ?? {}));
@@ -34,7 +34,7 @@ describe('a checkpoint of torch.save', () => {
       await assert.rejects([...checkpoint.tensors.values()].find(({ bytes }) => bytes > 0)!.read(), DisposedError);
     });
   }
-  for (const file of ['expanded', 'legacy', 'system', 'eval', 'eval-4', 'numpy', 'complex', 'list', 'none', 'set']) {
+  for (const file of ['expanded', 'legacy', 'system', 'eval', 'eval-4', 'complex', 'list', 'none', 'set']) {
     it(`${file}.pt is refused, and the error says why`, async () => {
       const reason = (JSON.parse(await text)[`${file}.pt`] as Expected).refused ?? 'nothing';
 
