@@ -57,10 +57,16 @@ export const LIMITS = {
   rules: { most: 32, of: 'rules of a tokenizer' },
   /** Janus's letters take 500. */
   patternCharacters: { most: 4096, of: 'characters of a pattern' },
+  /** States of a pattern: Janus's have 6. Each may be looked at for every character of a prompt. */
+  patternSteps: { most: 1000, of: 'states of a pattern' },
+  /** A sound pattern takes a millisecond. */
+  patternMs: { most: 1000, of: 'milliseconds for a pattern in a prompt' },
+  /** Of a unigram model, whose every place in a text is looked up to this length. T5's have up to 16. */
+  tokenCharacters: { most: 64, of: 'characters of a token' },
   /** What is prepended, or put in another's place: the families put in one character. */
   contentCharacters: { most: 256, of: 'characters of a replacement' },
-  /** A prompt, before and after its normalization. The longest context has 10,240 tokens. */
-  promptCharacters: { most: 2 ** 17, of: 'characters of a prompt' },
+  /** A prompt, before and after its normalization: some 4,000 tokens, of which the largest context has 10,240 with the image. */
+  promptCharacters: { most: 2 ** 14, of: 'characters of a prompt' },
 } as const satisfies Readonly<Record<string, Limit>>;
 
 export type LimitName = keyof typeof LIMITS;

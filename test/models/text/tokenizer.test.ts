@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { characterMap } from '../../../src/models/text/tokenizer/character-map.ts';
 import { loadTokenizer, makeTokenizer, type TextTokenizer } from '../../../src/models/text/tokenizer/tokenizer.ts';
-import { FormatError } from '../../../src/tensor/errors.ts';
+import { FormatError, OptionError } from '../../../src/tensor/errors.ts';
 import { rangedSource } from '../../../src/tensor/source/bytes.ts';
 
 const FOLDER = 'test/golden/tokenizers';
@@ -116,6 +116,64 @@ describe('tokenizer', () => {
     const spelled = (text: string) => tokenizer.encode(text).map((id) => tokenizer.token(id));
     assert.deepEqual(spelled('a.c'), ['<s>', '<0x24>', '&', '<0x24>', '1']);
     assert.deepEqual(spelled('b.c'), ['<s>', 'b', 'c']);
+  });
+
+  it('matches patterns of a file in linear time, with the classes of the Rust library', () => {
+    const split = (regex: string) =>
+      changed('llama', (root) =>
+        Object.assign(root, {
+          normalizer: null,
+          pre_tokenizer: { type: 'Split', pattern: { Regex: regex }, behavior: 'Removed' },
+        }),
+      );
+    const kept = (regex: string, text: string) => {
+      const tokenizer = makeTokenizer('t', split(regex));
+      return tokenizer.encode(text).length - 1; // the begin token
+    };
+    const letters = 'a'.repeat(16_000);
+
+    for (const regex of ['(a+)+$', '(a|aa)+$', '(a*)*b', '([a-z]+)*x|^$', '(.*)(.*)(.*)(.*)(.*)[^a]$'])
+      assert.ok(kept(regex, `${letters}!`) >= 0, regex);
+    assert.equal(kept('\\s+', '\u0085\u00a0\u2028\u3000 \t'), 0);
+    assert.ok(kept('\\s+', '\ufeff') > 0); // white space in JavaScript alone
+    assert.equal(kept('[^\\S\\d]+|\\d+|\\w', '\u00a0\u0663a_'), 0);
+    for (const regex of ['(?=a)a', '(a)\\1', '(?<!a)b', 'a++', '[a', '(x?){1000}'.repeat(9), 'x'.repeat(5000)])
+      assert.throws(
+        () => makeTokenizer('t', split(regex)),
+        refused(/^t: pre_tokenizer\.pattern: expected/),
+        regex.slice(0, 20),
+      );
+  });
+
+  it('refuses rules that make a text grow without end, and a text without end', () => {
+    const growing = { type: 'Replace', pattern: { String: 'a' }, content: 'aa' };
+    const normalizers = (...all: readonly object[]) =>
+      changed('llama', (root) => Object.assign(root, { normalizer: { type: 'Sequence', normalizers: all } }));
+    const nested = {
+      type: 'Sequence',
+      normalizers: Array(20).fill({ type: 'Sequence', normalizers: [{ type: 'NFC' }] }),
+    };
+    const template = { type: 'TemplateProcessing', single: Array(2).fill({ Sequence: { id: 'A', type_id: 0 } }) };
+
+    assert.throws(
+      () => makeTokenizer('t', normalizers(...Array(30).fill(growing))),
+      refused(/at most 16384 characters of a prompt/),
+    );
+    assert.throws(() => makeTokenizer('t', normalizers(...Array(40).fill(growing))), refused(/at most 32 rules/));
+    assert.throws(() => makeTokenizer('t', normalizers(nested, nested)), refused(/at most 32 rules/));
+    assert.throws(
+      () => makeTokenizer('t', normalizers({ type: 'Prepend', prepend: 'x'.repeat(10 ** 6) })),
+      refused(/at most 256 characters of a replacement/),
+    );
+    assert.throws(
+      () =>
+        makeTokenizer(
+          't',
+          changed('llama', (root) => Object.assign(root, { post_processor: template })),
+        ),
+      refused(/expected the text once, got it 2 times/),
+    );
+    assert.throws(() => makeTokenizer('t', read('t5')).encode('x'.repeat(10 ** 6)), OptionError);
   });
 
   it('refuses what it would read wrong, by place', () => {

@@ -1,12 +1,11 @@
 /** The two files of a tokenizer, checked and brought to the form that the JavaScript library reads right. */
 
 import { FormatError } from '../../../tensor/errors.ts';
+import { expectWithin, LIMITS } from '../../../tensor/limits.ts';
+import { parseJson } from '../../../tensor/source/json.ts';
 import { describe, expectArray, expectObject, expectText, isObject, type JsonObject } from './json.ts';
 import { exactNormalizer } from './normalizer.ts';
 import { exactSplits } from './splits.ts';
-
-/** (ours) No vocabulary comes near; a damaged id must not ask for memory. */
-const MOST_IDS = 2 ** 22;
 
 export interface TokenizerFile {
   /** What the library's constructor takes. */
@@ -21,12 +20,15 @@ export function readTokenizerFile(
   text: string,
   config: { readonly name: string; readonly text: string } | undefined,
 ): TokenizerFile {
-  const root = expectObject(name, parse(name, text));
+  const root = expectObject(name, parseJson(name, text));
   const model = expectObject(`${name}: model`, root.model);
   const added = expectArray(`${name}: added_tokens`, root.added_tokens ?? []).map((token, i) =>
     addedToken(`${name}: added_tokens[${i}]`, token),
   );
   const ids = [...modelIds(`${name}: model`, model), ...added.map(({ id }) => id)];
+  expectRules(`${name}: normalizer`, root.normalizer, 'normalizers');
+  expectRules(`${name}: pre_tokenizer`, root.pre_tokenizer, 'pretokenizers');
+  expectRules(`${name}: post_processor`, root.post_processor, 'processors');
   const vocabulary = ids.reduce((most, id) => Math.max(most, id + 1), 0);
   return {
     vocabulary,
@@ -36,7 +38,8 @@ export function readTokenizerFile(
       normalizer: exactNormalizer(`${name}: normalizer`, root.normalizer),
       pre_tokenizer: exactSplits(`${name}: pre_tokenizer`, root.pre_tokenizer),
       post_processor:
-        (config && llamaTemplate(config.name, parse(config.name, config.text))) ?? root.post_processor ?? null,
+        (config && llamaTemplate(config.name, parseJson(config.name, config.text))) ??
+        exactProcessor(`${name}: post_processor`, root.post_processor),
       decoder: null,
     },
   };
@@ -49,6 +52,7 @@ function modelIds(place: string, model: JsonObject): number[] {
     for (const [i, entry] of vocab.entries()) {
       const sound = Array.isArray(entry) && typeof entry[0] === 'string' && Number.isFinite(entry[1]);
       if (!sound) throw new FormatError(`${place}.vocab[${i}]: expected a token and its score, got ${describe(entry)}`);
+      expectWithin(`${place}.vocab[${i}]`, 'tokenCharacters', entry[0].length);
     }
     const unknown = expectId(`${place}.unk_id`, model.unk_id, vocab.length);
     if (model.byte_fallback === true)
@@ -76,7 +80,7 @@ function addedToken(place: string, value: unknown): JsonObject & { readonly id: 
   return { ...token, id: expectId(`${place}.id`, token.id), content: expectText(`${place}.content`, token.content) };
 }
 
-function expectId(place: string, value: unknown, end = MOST_IDS): number {
+function expectId(place: string, value: unknown, end: number = LIMITS.tokenIds.most): number {
   if (Number.isInteger(value) && (value as number) >= 0 && (value as number) < end) return value as number;
   throw new FormatError(`${place}: expected an id from 0 to ${end - 1}, got ${describe(value)}`);
 }
@@ -99,10 +103,23 @@ function llamaTemplate(name: string, value: unknown): JsonObject | undefined {
   return { type: 'TemplateProcessing', single: [...begin, { Sequence: { id: 'A', type_id: 0 } }, ...end] };
 }
 
-function parse(name: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new FormatError(`${name}: expected JSON, got ${describe(text.slice(0, 40))}; the file is damaged`, { cause });
-  }
+/** Rules in rules count too: what each of them may do to a text is bounded, so their number must be. */
+function expectRules(place: string, rules: unknown, parts: string): number {
+  const inner = isObject(rules) && Array.isArray(rules[parts]) ? rules[parts] : [];
+  const count = inner.reduce((sum: number, rule) => sum + expectRules(place, rule, parts), 1);
+  expectWithin(place, 'rules', count);
+  return count;
+}
+
+/** What is put around a text. Throws FormatError for a template that repeats the text. */
+function exactProcessor(place: string, value: unknown): JsonObject | null {
+  if (value === null || value === undefined) return null;
+  const processor = expectObject(place, value);
+  for (const [i, part] of expectArray(`${place}.processors`, processor.processors ?? []).entries())
+    exactProcessor(`${place}.processors[${i}]`, part);
+  const single = expectArray(`${place}.single`, processor.single ?? []);
+  expectWithin(`${place}.single`, 'rules', single.length);
+  const texts = single.filter((part) => isObject(part) && part.Sequence !== undefined).length;
+  if (texts > 1) throw new FormatError(`${place}.single: expected the text once, got it ${texts} times`);
+  return processor;
 }

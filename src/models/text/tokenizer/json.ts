@@ -1,12 +1,10 @@
 /** JSON of unknown form, looked into one field at a time. */
 
 import { FormatError } from '../../../tensor/errors.ts';
+import { isObject, type JsonObject } from '../../../tensor/source/json.ts';
 
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
+export type { JsonObject };
+export { isObject };
 
 /** Throws FormatError unless `value` is an object. */
 export function expectObject(place: string, value: unknown): JsonObject {

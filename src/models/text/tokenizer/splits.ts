@@ -6,8 +6,13 @@
  * Its `Split` by regular expression is exact, so each of these is rewritten as a `Split`.
  */
 
+import { PreTokenizer, SequencePreTokenizer, SplitPreTokenizer } from '@huggingface/tokenizers';
 import { FormatError } from '../../../tensor/errors.ts';
 import { describe, expectArray, expectObject, expectText, type JsonObject } from './json.ts';
+import { type Pattern, readPattern } from './pattern.ts';
+
+/** Where a rewritten Split keeps the pattern of its file; the library never runs that one. */
+const MATCHER = 'rasterline pattern';
 
 /** Source: tokenizers, pre_tokenizers/byte_level.rs. */
 const WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -24,7 +29,13 @@ export function exactSplits(place: string, value: unknown): JsonObject | null {
       return sequence(parts.map((part, i) => exactSplits(`${place}.pretokenizers[${i}]`, part)));
     }
     case 'Split':
-      return split(behavior(place, config.behavior), pattern(`${place}.pattern`, config.pattern), config.invert);
+      return {
+        type: 'Split',
+        pattern: { String: '' },
+        [MATCHER]: readPattern(`${place}.pattern`, config.pattern),
+        behavior: behavior(place, config.behavior),
+        invert: config.invert === true,
+      };
     case 'Digits':
       return split('Isolated', config.individual_digits === true ? '\\p{N}' : '\\p{N}+');
     case 'Punctuation':
@@ -42,13 +53,6 @@ export function exactSplits(place: string, value: unknown): JsonObject | null {
   }
 }
 
-/** The source of a regular expression that matches a `{ Regex }` or `{ String }` pattern. Throws FormatError for others. */
-export function pattern(place: string, value: unknown): string {
-  const config = expectObject(place, value);
-  if (config.Regex !== undefined) return expectText(`${place}.Regex`, config.Regex);
-  return escaped(expectText(`${place}.String`, config.String));
-}
-
 function metaspace(place: string, config: JsonObject): JsonObject {
   const mark = expectText(`${place}.replacement`, config.replacement ?? '▁');
   const scheme = config.prepend_scheme ?? (config.add_prefix_space === false ? 'never' : 'always');
@@ -57,9 +61,9 @@ function metaspace(place: string, config: JsonObject): JsonObject {
   return sequence([marks, split('Isolated', `${escaped(mark)}[^${escaped(mark)}]*`)]);
 }
 
-/** `invert` swaps what matches and what does not; that matters only where one of the two is removed. */
-function split(behavior: 'Isolated' | 'Removed', regex: string, invert: unknown = false): JsonObject {
-  return { type: 'Split', pattern: { Regex: regex }, behavior, invert: behavior === 'Removed' && invert === true };
+/** By a pattern of ours, all of which are linear. */
+function split(behavior: 'Isolated' | 'Removed', regex: string): JsonObject {
+  return { type: 'Split', pattern: { Regex: regex }, behavior, invert: false };
 }
 
 function behavior(place: string, value: unknown): 'Isolated' | 'Removed' {
@@ -73,4 +77,42 @@ function sequence(parts: readonly (JsonObject | null)[]): JsonObject {
 
 function escaped(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|\-/]/g, '\\$&');
+}
+
+/** The library's pre-tokenizer with the patterns of the file run by ours. */
+export function withPatterns(splitter: PreTokenizer | null): PreTokenizer | null {
+  if (splitter instanceof SequencePreTokenizer)
+    splitter.tokenizers = splitter.tokenizers.map((part) => withPatterns(part));
+  if (!(splitter instanceof SplitPreTokenizer)) return splitter;
+  const { behavior, invert } = splitter.config;
+  const matcher: unknown = Reflect.get(splitter.config, MATCHER);
+  return matcher === undefined
+    ? splitter
+    : new PatternSplit(matcher as Pattern, behavior === 'Removed', invert === true);
+}
+
+/** What matches and what lies between, both kept unless one is removed: what matches, or with `isInverted` the rest. */
+class PatternSplit extends PreTokenizer {
+  constructor(
+    private readonly pattern: Pattern,
+    private readonly isRemoved: boolean,
+    private readonly isInverted: boolean,
+  ) {
+    super();
+  }
+
+  override pre_tokenize_text(text: string): string[] {
+    const pieces: string[] = [];
+    let reached = 0;
+    const keep = (end: number, isMatch: boolean) => {
+      if (reached < end && !(this.isRemoved && isMatch !== this.isInverted)) pieces.push(text.slice(reached, end));
+      reached = end;
+    };
+    for (const [start, end] of this.pattern.matches(text)) {
+      keep(start, false);
+      keep(end, true);
+    }
+    keep(text.length, false);
+    return pieces;
+  }
 }

@@ -2,13 +2,14 @@
 
 import { Tokenizer } from '@huggingface/tokenizers';
 import { FormatError, RasterlineError } from '../../../tensor/errors.ts';
-import { expectWithin } from '../../../tensor/limits.ts';
-import { checkOptions, type OptionTable, pickOptions } from '../../../tensor/options.ts';
+import { expectWithin, LIMITS } from '../../../tensor/limits.ts';
+import { type Check, checkOptions, checkValue, type OptionTable, pickOptions } from '../../../tensor/options.ts';
 import { decodeText } from '../../../tensor/source/json.ts';
 import { type CheckpointSource, OPEN_SOURCE, openSource, SOURCE } from '../../../tensor/source/open-source.ts';
 import type { UrlOptions } from '../../../tensor/source/url-source.ts';
 import { readTokenizerFile } from './file.ts';
 import { withCharacterMaps } from './normalizer.ts';
+import { withPatterns } from './splits.ts';
 
 export interface TextTokenizer {
   /** Of the file. */
@@ -26,6 +27,11 @@ export interface TokenizerOptions extends UrlOptions {
   /** tokenizer_config.json: it decides the begin token where the class is Llama's (Janus-Pro). */
   readonly config?: CheckpointSource;
 }
+
+const PROMPT: Check<string> = {
+  expected: `a text of at most ${LIMITS.promptCharacters.most} characters`,
+  fits: (value): value is string => typeof value === 'string' && value.length <= LIMITS.promptCharacters.most,
+};
 
 export const TOKENIZER_OPTIONS: OptionTable<TokenizerOptions> = {
   place: 'loadTokenizer',
@@ -51,9 +57,11 @@ export function makeTokenizer(
   const library = guarded(name, () => {
     const made = new Tokenizer(tokenizer, {});
     made.normalizer = withCharacterMaps(`${name}: normalizer`, made.normalizer);
+    made.pre_tokenizer = withPatterns(made.pre_tokenizer);
     return made;
   });
   const encode = (words: string) => {
+    checkValue('text', PROMPT, words);
     const { ids } = guarded(name, () => library.encode(words));
     const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabulary);
     if (wrong < 0) return ids;
