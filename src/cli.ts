@@ -3,14 +3,13 @@
 
 import { Command } from 'commander';
 import { devicesCommand } from './cli/devices.ts';
-import { failed } from './cli/exit.ts';
+import { failed, outliveClosedPipes } from './cli/exit.ts';
 import { generateCommand } from './cli/generate.ts';
 import { inspectCommand } from './cli/inspect.ts';
 import { planCommand } from './cli/plan.ts';
 import { VERSION } from './version.ts';
 
-// a reader such as `head` may close the pipe early
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+outliveClosedPipes();
 
 const program = new Command('rasterline')
   .description('Draws images with autoregressive transformers on WebGPU, remembering only a few lines of them.')
@@ -30,7 +29,7 @@ Examples:
   $ rasterline inspect c2i_XL_384.pt
   $ rasterline devices
 
-Exit codes: 0 done, 1 failed, 2 wrong options, 130 interrupted.`,
+Exit codes: 0 done, 1 failed, 2 wrong options, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).`,
   );
 for (const command of [generateCommand(), inspectCommand(), planCommand(), devicesCommand()]) {
   program.addCommand(command.copyInheritedSettings(program));

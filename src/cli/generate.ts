@@ -8,6 +8,7 @@ import type { Preset, Prompt, WeightDtype } from '../models/preset.ts';
 import {
   EMBEDDED_MODEL,
   EMBEDDED_TEXT_MODEL,
+  expectDtype,
   type LoadModelOptions,
   loadModel,
   modelPreset,
@@ -115,10 +116,12 @@ async function run(flags: GenerateFlags): Promise<void> {
   };
   // everything that can be wrong with the options is said before a device is opened or a byte is loaded
   const preset = modelPreset(name, loaded);
+  expectDtype(loaded['dtype'] as WeightDtype | undefined);
   resolveSampling(sampling, {});
   planCache(cache, preset.grid.lines);
   const isNew = !recipe || flags.classes !== undefined || flags.prompt !== undefined;
   const prompt = isNew ? await promptOf(preset, flags) : ({ ...recipe.prompt, ...flags.size } as Prompt);
+  if ('classes' in prompt) expectClasses(prompt.classes, preset.classes);
   const count = Object.values(prompt).find(Array.isArray)?.length ?? 1;
   const files = Array.from({ length: count }, (_, image) =>
     count === 1 ? out : `${out.slice(0, out.length - extname(out).length)}-${image}${extname(out)}`,
@@ -204,6 +207,13 @@ async function promptOf(
     throw new OptionError(`classes: expected --classes <list> for ${preset.name}, which draws classes`);
   const wanted = classes.split(',').map((text) => text.trim());
   return { classes: await classIds(preset.name, wanted.filter(Boolean)) };
+}
+
+/** As the model will say it, which is not loaded yet. Throws OptionError. */
+function expectClasses(ids: readonly number[], classes = 0): void {
+  const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= classes);
+  if (wrong >= 0)
+    throw new OptionError(`classes[${wrong}]: expected a whole number from 0 to ${classes - 1}, got ${ids[wrong]}`);
 }
 
 /** `1024x576`, for commander; whether the model draws it is the library's to say. */

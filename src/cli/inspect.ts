@@ -4,6 +4,7 @@ import { type Fit, fittingPresets } from '../models/fitting.ts';
 import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
 import { openFiles } from '../tensor/checkpoint/open-files.ts';
 import { count, describeShape } from '../tensor/shape.ts';
+import { printable } from '../tensor/show.ts';
 import { hubEnvironment, megabytes, number, table } from './options.ts';
 import { expectQuantized, type QuantizeFlags, quantize } from './quantize.ts';
 
@@ -63,6 +64,6 @@ function describe(checkpoint: Checkpoint, fits: readonly Fit[], json = false): v
   const values = tensors.reduce((sum, { shape }) => sum + count(shape), 0);
   const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
   console.log(`\n${format}, ${tensors.length} tensors, ${(values / 1e6).toFixed(2)} M values, ${megabytes(bytes)}`);
-  for (const [key, value] of Object.entries(metadata)) console.log(`${key}: ${value}`);
+  for (const [key, value] of Object.entries(metadata)) console.log(printable(`${key}: ${value}`));
   console.log(presets.length > 0 ? `fits: ${presets.join(', ')}` : 'fits no preset');
 }

@@ -2,6 +2,7 @@
 
 import { type Command, InvalidArgumentError } from 'commander';
 import type { CacheOptions, PolicyName } from '../cache/policy.ts';
+import { printable } from '../tensor/show.ts';
 
 /** A number, for commander; ranges are checked by the library, which names the option. */
 export function number(text: string): number {
@@ -60,8 +61,9 @@ export function megabytes(bytes: number): string {
 }
 
 /** Columns as wide as their longest entry, the first to the left and the others to the right. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+export function table(cells: readonly (readonly string[])[]): string {
+  const rows = cells.map((row) => row.map((cell) => printable(cell))); // names come from files
+  const widths = (rows[0] ?? []).map((_, column) => rows.reduce((most, row) => Math.max(most, row[column]!.length), 0));
   return rows
     .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))
     .join('\n');

@@ -32,7 +32,9 @@ function bar(label: string): Progress {
     {
       format: `${label.padEnd(10)} {bar} {percentage}% {eta_formatted} {detail}`,
       clearOnComplete: true,
-      hideCursor: true,
+      // nothing of the terminal is changed that a killed process would leave so
+      hideCursor: false,
+      linewrap: true,
       stream: process.stderr,
     },
     Presets.shades_classic,

@@ -126,7 +126,7 @@ function errorTable(matrices: readonly MatrixError[], dtype: QuantizedDtype): st
   const head = ['matrix', 'shape', 'stored', 'bytes', 'relative error', 'largest'];
   return `${table([head, ...rows])}
 
-${quantized.length} matrices: mean ${percent(mean)}, worst ${percent(Math.max(...errors))}, all weights together ${percent(relativeError(quantized))}
+${quantized.length} matrices: mean ${percent(mean)}, worst ${percent(errors.reduce((most, error) => Math.max(most, error), 0))}, all weights together ${percent(relativeError(quantized))}
 ${megabytes(sumBytes(quantized))} in ${dtype}, scales included; the rest stays in float`;
 }
 

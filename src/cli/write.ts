@@ -1,29 +1,102 @@
-/** Files that are whole or not there. */
+/** Files that are whole or not there, and what is no file stays what it is. */
 
 import { randomUUID } from 'node:crypto';
-import { access, constants, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { access, constants, lstat, open, readlink, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { OptionError } from '../tensor/errors.ts';
 
-/** Throws OptionError unless a file can be made at `path`: asked before a long run, not after it. */
+/** Of most file systems. */
+const MOST_NAME_BYTES = 255;
+
+/**
+ * Throws OptionError unless a picture can be written to `path`: asked before a long run, not after it.
+ *
+ * A regular file is replaced, a link followed, a device or pipe written to. Folders, sockets and disks are refused.
+ */
 export async function expectWritable(path: string): Promise<void> {
-  const folder = dirname(path);
-  const reason = await access(folder, constants.W_OK).then(
-    async () => ((await stat(path).catch(() => undefined))?.isDirectory() ? 'a directory' : undefined),
-    (error: NodeJS.ErrnoException) =>
-      error.code === 'ENOENT' ? `no folder ${folder}` : `no permission to write to ${folder}`,
-  );
-  if (reason) throw new OptionError(`out: expected a file that can be written, got ${path}: ${reason}`);
+  await told(path, async () => {
+    const target = await targetOf(path);
+    if (target.kind === 'stream') return await access(target.path, constants.W_OK);
+    if (Buffer.byteLength(basename(target.path)) > MOST_NAME_BYTES)
+      throw new Error(`a name of more than ${MOST_NAME_BYTES} bytes`);
+    const draft = draftBeside(target.path);
+    await writeFile(draft, '', { flag: 'wx' });
+    await rm(draft);
+  });
 }
 
-/** Written beside its place, then renamed. */
+/** Written beside its place, then renamed; or into a device or pipe. Throws OptionError. */
 export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.part`;
+  await told(path, async () => {
+    const target = await targetOf(path);
+    if (target.kind === 'stream') return await writeStream(target.path, bytes);
+    const draft = draftBeside(target.path);
+    try {
+      await writeFile(draft, bytes, { flag: 'wx', mode: target.mode });
+      await rename(draft, target.path);
+    } catch (error) {
+      await rm(draft, { force: true }).catch(() => undefined); // the first error is the one to tell
+      throw error;
+    }
+  });
+}
+
+type Target =
+  | { readonly kind: 'file'; readonly path: string; readonly mode: number }
+  | { readonly kind: 'stream'; readonly path: string };
+
+async function targetOf(given: string): Promise<Target> {
+  const path = await followed(given);
+  const status = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (!status) return { kind: 'file', path, mode: 0o666 };
+  if (status.isFile()) return { kind: 'file', path, mode: status.mode & 0o777 };
+  if (status.isCharacterDevice() || status.isFIFO()) return { kind: 'stream', path };
+  throw new Error(status.isDirectory() ? 'a directory' : 'a socket or a disk');
+}
+
+/** Where a link leads in the end, whether or not there is something. */
+async function followed(path: string): Promise<string> {
+  let at = path;
+  for (let links = 0; links < 40; links++) {
+    const status = await lstat(at).catch(() => undefined);
+    if (!status?.isSymbolicLink()) return at;
+    at = resolve(dirname(at), await readlink(at));
+  }
+  throw new Error('links that lead in a circle');
+}
+
+async function writeStream(path: string, bytes: Uint8Array): Promise<void> {
+  const handle = await open(path, constants.O_WRONLY);
   try {
-    await writeFile(temporary, bytes);
-    await rename(temporary, path);
+    let written = 0;
+    do written += (await handle.write(bytes, written)).bytesWritten;
+    while (written < bytes.length);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Short, so that it fits wherever the file's own name does. */
+function draftBeside(path: string): string {
+  return join(dirname(path), `.${randomUUID()}.part`);
+}
+
+async function told(path: string, work: () => Promise<void>): Promise<void> {
+  if (path === '') throw new OptionError('out: expected a file that can be written, got an empty name');
+  try {
+    await work();
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw new OptionError(`out: expected to write ${path}, got ${(error as Error).message}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const folder = dirname(path);
+    const reasons: Readonly<Record<string, string>> = {
+      ENOENT: `no folder ${folder}, or none that takes files`,
+      EACCES: `no permission to write to ${folder}`,
+    };
+    throw new OptionError(`out: expected a file that can be written, got ${path}: ${reasons[code ?? ''] ?? message}`, {
+      cause: error,
+    });
   }
 }
