@@ -3,7 +3,7 @@
 import { generate } from '../src/generate.ts';
 import { linear } from '../src/kernels/linear/linear.ts';
 import { allocateLinear } from '../src/kernels/linear/weight.ts';
-import { loadModel } from '../src/models/registry.ts';
+import { loadModel } from '../src/models/load-model.ts';
 import { plan } from '../src/plan.ts';
 import { Runtime } from '../src/tensor/runtime.ts';
 import { round } from './support.ts';

@@ -4,8 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generate } from '../src/generate.ts';
-import { loadModel, modelPreset } from '../src/models/registry.ts';
-import { SizeLoader } from '../src/models/size-loader.ts';
+import { loadModel } from '../src/models/load-model.ts';
+import { modelDefinition } from '../src/models/registry.ts';
+import { storedShapes } from '../src/models/weights/stored-shapes.ts';
 import { plan } from '../src/plan.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
 import { writeSynthetic } from '../test/support/synthetic-checkpoint.ts';
@@ -20,9 +21,7 @@ export async function fullSizeRows(runtime: Runtime): Promise<object[]> {
   const folder = await mkdtemp(join(tmpdir(), 'rasterline-full-size-'));
   const file = join(folder, 'model.safetensors');
   try {
-    const sizes = new SizeLoader('f16');
-    await modelPreset(MODEL).take('checkpoint', sizes);
-    await writeSynthetic(file, sizes.shapes);
+    await writeSynthetic(file, storedShapes(modelDefinition(MODEL).parts.checkpoint?.weights));
     const planned = await plan(MODEL, { dtype: 'int4', promptTokens: PROMPT_TOKENS, cache: { budgetLines: 6 } });
     const before = runtime.liveBytes;
     let [most, loadMs] = [0, performance.now()];

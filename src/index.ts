@@ -4,19 +4,25 @@
 export { type CacheOptions, type CachePlan, type PolicyName, planCache } from './cache/policy.ts';
 export { type GenerateOptions, generate, type LineProgress } from './generate.ts';
 export type { GeneratedImage } from './image.ts';
+export type { ChameleonOptions } from './models/chameleon/config.ts';
+export type { ModelDefinition } from './models/family.ts';
 export type { ImageModel, LineGrid } from './models/image-model.ts';
+export type { JanusOptions } from './models/janus/config.ts';
 export type { CaptionPrompt, ClassPrompt, LlamaGenPrompt } from './models/llamagen/condition.ts';
-export { LLAMAGEN_PRESETS, type LlamaGenConfig } from './models/llamagen/config.ts';
-export { LlamaGen } from './models/llamagen/index.ts';
+export type { LlamaGenOptions } from './models/llamagen/config.ts';
+export { type LoadModelOptions, loadModel } from './models/load-model.ts';
+export type { T5Config } from './models/parts/t5/config.ts';
 export { VQ_PRESETS, type VqConfig } from './models/parts/vq/config.ts';
-export type { Preset, Prompt } from './models/preset.ts';
 export {
   EMBEDDED_MODEL,
   EMBEDDED_TEXT_MODEL,
-  type LoadModelOptions,
-  loadModel,
+  type FamilyModel,
   MODEL_NAMES,
-  modelPreset,
+  type ModelName,
+  modelDefinition,
+  modelName,
+  type Prompt,
+  type PromptOf,
 } from './models/registry.ts';
 export type { TextPrompt } from './models/text/prompt.ts';
 export { loadTokenizer, type TextTokenizer, type TokenizerOptions } from './models/text/tokenizer/tokenizer.ts';

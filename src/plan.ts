@@ -3,10 +3,13 @@
 import { storeBytes, storeSlots } from './cache/kv-store.ts';
 import { type CacheOptions, planCache } from './cache/policy.ts';
 import { floatDtype } from './kernels/linear/weight.ts';
-import type { Part, WeightDtype } from './models/preset.ts';
-import { expectDtype, modelPreset } from './models/registry.ts';
-import { SizeLoader } from './models/size-loader.ts';
+import { patchOf, type WeightDtype } from './models/family.ts';
+import { DTYPE } from './models/load-model.ts';
+import { type FamilyModel, modelDefinition } from './models/registry.ts';
+import { parameterCount } from './models/weights/stored-shapes.ts';
+import { weightBytes } from './models/weights/weight-bytes.ts';
 import { OptionError } from './tensor/errors.ts';
+import { checkValue } from './tensor/options.ts';
 
 export interface PlanOptions {
   /** Images drawn at once. Default 1. */
@@ -43,50 +46,44 @@ export interface MemoryPlan {
 }
 
 /** Throws OptionError for an unknown model or options out of range. */
-export async function plan(model: string, options: PlanOptions = {}): Promise<MemoryPlan> {
+export async function plan(model: string | FamilyModel, options: PlanOptions = {}): Promise<MemoryPlan> {
   const { batch = 1, promptTokens = 64, guided = true, cache = {}, dtype = 'f16' } = options;
   if (!Number.isSafeInteger(batch) || batch < 1)
     throw new OptionError(`batch: expected a whole number from 1, got ${batch}`);
   if (!Number.isSafeInteger(promptTokens) || promptTokens < 1)
     throw new OptionError(`promptTokens: expected a whole number from 1, got ${promptTokens}`);
-  expectDtype(dtype);
-  const preset = modelPreset(model, options);
-  const { geometry, grid, width, intermediateSize, vocabulary, vq } = preset;
+  checkValue('dtype', DTYPE, dtype);
+  const definition = modelDefinition(model, options);
+  const { name, geometry, grid, width, intermediateSize, imageTokens, vq } = definition;
   const { lines, lineLength } = grid;
   const rows = guided ? 2 * batch : batch;
   const cachePlan = planCache(cache, lines);
-  const condition = preset.conditionTokens(promptTokens);
+  const condition = definition.conditionTokens(promptTokens);
   const shape = { ...geometry, rows, dtype: floatDtype(dtype) };
   const slots = storeSlots(cachePlan, lineLength, condition);
   const kvBytes = storeBytes(shape, slots);
   const slotBytes = geometry.layers * rows * geometry.kvHeads * slots * (cachePlan.scored ? 8 : 4);
-  const sizes = await Promise.all(
-    (Object.keys(preset.parts) as Part[]).map(async (part) => {
-      const counted = new SizeLoader(dtype, preset.unquantized(part));
-      await preset.take(part, counted);
-      return counted;
-    }),
-  );
-  const weightBytes = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
+  const weights = Object.values(definition.parts).map((part) => part.weights);
+  const bytes = weightBytes(weights, dtype);
   const stepBytes =
     4 * rows * condition * ((geometry.heads + 2 * geometry.kvHeads) * geometry.headDim + 2 * width + intermediateSize) +
-    4 * rows * vocabulary;
+    4 * rows * imageTokens.count;
   const columns = grid.lineEnd === undefined ? lineLength : lineLength - 1;
-  const pixels = lines * columns * 4 ** (vq.multipliers.length - 1);
+  const pixels = lines * columns * patchOf(vq) ** 2;
   const decodeBytes = 3 * 4 * pixels * vq.baseChannels * Math.max(...vq.multipliers.slice(0, 2));
   return {
-    model,
+    model: name,
     rows,
     lines,
     lineLength,
     budgetLines: cachePlan.budgetLines,
-    parameters: sizes.reduce((sum, { parameters }) => sum + parameters, 0),
-    weightBytes,
+    parameters: parameterCount(weights),
+    weightBytes: bytes,
     kvBytes,
     visualKvBytes: storeBytes(shape, slots - condition),
     slotBytes,
     stepBytes,
     decodeBytes,
-    totalBytes: weightBytes + kvBytes + slotBytes + Math.max(stepBytes, decodeBytes),
+    totalBytes: bytes + kvBytes + slotBytes + Math.max(stepBytes, decodeBytes),
   };
 }

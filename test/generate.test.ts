@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { type CacheOptions, planCache } from '../src/cache/policy.ts';
 import { type GenerateOptions, generate } from '../src/generate.ts';
 import type { GeneratedImage } from '../src/image.ts';
+import type { ImageModel } from '../src/models/image-model.ts';
 import type { LlamaGenPrompt } from '../src/models/llamagen/condition.ts';
-import type { LlamaGen } from '../src/models/llamagen/index.ts';
 import type { Counters } from '../src/tensor/counters.ts';
 import { DeviceError, DisposedError, OptionError } from '../src/tensor/errors.ts';
 import { Runtime } from '../src/tensor/runtime.ts';
@@ -15,7 +15,7 @@ const GREEDY = { temperature: 0, topK: 0 } as const;
 
 describe('generate', () => {
   let runtime: Runtime;
-  let model: LlamaGen;
+  let model: ImageModel<LlamaGenPrompt>;
   before(async () => {
     runtime = await testRuntime();
     model = await tinyModel(runtime);
@@ -165,7 +165,7 @@ describe('generate', () => {
     const { KvStore } = await import('../src/cache/kv-store.ts');
     const shape = {
       ...model.geometry,
-      ...model.grid(),
+      ...model.grid({ classes: [3] }),
       condition: 0,
       leftPadding: [0, 0],
       positionOffsets: [0, 0],

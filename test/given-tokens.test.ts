@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict';
 import { type GenerateOptions, generate } from '../src/generate.ts';
 import type { GeneratedImage } from '../src/image.ts';
-import { Chameleon } from '../src/models/chameleon/index.ts';
 import type { ImageModel } from '../src/models/image-model.ts';
 import type { LlamaGenPrompt } from '../src/models/llamagen/condition.ts';
-import type { LlamaGen } from '../src/models/llamagen/index.ts';
 import type { TextPrompt } from '../src/models/text/prompt.ts';
 import { OptionError } from '../src/tensor/errors.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
-import { luminaConfig, splitCheckpoint } from './support/chameleon.ts';
+import { luminaConfig, openLumina, splitCheckpoint } from './support/chameleon.ts';
 import { openGolden } from './support/golden.ts';
 import { testRuntime } from './support/runtime.ts';
 import { tinyModel } from './support/tiny-model.ts';
@@ -21,14 +19,14 @@ const CASES = [
 
 describe('generate with given tokens', () => {
   let runtime: Runtime;
-  let model: LlamaGen;
-  let lumina: Chameleon;
+  let model: ImageModel<LlamaGenPrompt>;
+  let lumina: ImageModel<TextPrompt>;
   before(async () => {
     runtime = await testRuntime();
     model = await tinyModel(runtime);
     const golden = await openGolden('chameleon');
     const { transformer, vqgan } = splitCheckpoint(golden.model);
-    lumina = await Chameleon.load(runtime, transformer, vqgan, { name: 'tiny', config: luminaConfig(), dtype: 'f32' });
+    lumina = await openLumina(runtime, { transformer, vqgan }, { config: luminaConfig() });
     await golden.close();
   });
   after(() => {

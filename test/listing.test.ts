@@ -15,11 +15,16 @@ describe('the listing of a step', () => {
     using model = await tinyModel(runtime);
     using condition = model.condition({ classes: [3] }, true);
     const sampling = resolveSampling({ guidanceScale: 2 }, model.defaults);
-    using draw = new Sampler(runtime, condition.images, { ...model.grid(), ...model.imageTokens }, sampling);
+    using draw = new Sampler(
+      runtime,
+      condition.images,
+      { ...model.grid({ classes: [3] }), ...model.imageTokens },
+      sampling,
+    );
     const { leftPadding, positionOffsets, promptLength, rows } = condition;
     const shape = {
       ...model.geometry,
-      ...model.grid(),
+      ...model.grid({ classes: [3] }),
       leftPadding,
       positionOffsets,
       condition: promptLength,

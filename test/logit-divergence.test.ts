@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import type { MatrixDtype } from '../src/kernels/linear/weight.ts';
 import { type LogitTrace, logitDivergence, traceLogits } from '../src/logit-divergence.ts';
-import { Chameleon } from '../src/models/chameleon/index.ts';
 import { OptionError, ShapeError } from '../src/tensor/errors.ts';
-import { luminaConfig, splitCheckpoint } from './support/chameleon.ts';
+import { luminaConfig, openLumina, splitCheckpoint } from './support/chameleon.ts';
 import { openGolden } from './support/golden.ts';
 import { testRuntime } from './support/runtime.ts';
 import { tinyModel } from './support/tiny-model.ts';
@@ -58,7 +57,7 @@ describe('logit divergence', () => {
     const golden = await openGolden('chameleon');
     const { transformer, vqgan } = splitCheckpoint(golden.model);
     const config = luminaConfig();
-    using model = await Chameleon.load(runtime, transformer, vqgan, { name: 'tiny', config, dtype: 'f32' });
+    using model = await openLumina(runtime, { transformer, vqgan }, { config });
     const { lines, lineLength, lineEnd } = model.grid({ promptTokens: [[5, 6, 7]] });
 
     const traced = await traceLogits(model, { prompt: { promptTokens: [[5, 6, 7]] }, lines });

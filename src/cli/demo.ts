@@ -2,7 +2,7 @@
 /** `npm run demo`: eight emoji with the full cache and with LineAR at three budgets, on one contact sheet. */
 
 import { Command } from 'commander';
-import { loadModel } from '../models/registry.ts';
+import { loadModel } from '../models/load-model.ts';
 import { encodePng } from '../png.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import { Runtime } from '../tensor/runtime.ts';

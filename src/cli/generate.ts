@@ -2,23 +2,18 @@ import { basename, extname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { fileSource } from '#source';
 import { planCache } from '../cache/policy.ts';
+import type { ModelDefinition, WeightDtype } from '../models/family.ts';
 import type { ImageModel } from '../models/image-model.ts';
 import type { ClassPrompt } from '../models/llamagen/condition.ts';
-import type { Preset, Prompt, WeightDtype } from '../models/preset.ts';
-import {
-  EMBEDDED_MODEL,
-  EMBEDDED_TEXT_MODEL,
-  expectDtype,
-  type LoadModelOptions,
-  loadModel,
-  modelPreset,
-} from '../models/registry.ts';
+import { DTYPE, type LoadModelOptions, loadModel } from '../models/load-model.ts';
+import { EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, modelDefinition, modelName, type Prompt } from '../models/registry.ts';
 import type { ImageSize } from '../models/text/prompt.ts';
 import { encodePng, readRecipe } from '../png.ts';
 import { type Recipe, recipeFor } from '../recipe.ts';
 import { resolveSampling } from '../sampler.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import { OptionError } from '../tensor/errors.ts';
+import { checkValue } from '../tensor/options.ts';
 import { Runtime } from '../tensor/runtime.ts';
 import { VERSION } from '../version.ts';
 import { classIds } from './classes.ts';
@@ -115,13 +110,13 @@ async function run(flags: GenerateFlags): Promise<void> {
     ...defined({ dtype, checkpoint, vq, textEncoder, tokenizer, tokenizerConfig, vqPreset }),
   };
   // everything that can be wrong with the options is said before a device is opened or a byte is loaded
-  const preset = modelPreset(name, loaded);
-  expectDtype(loaded['dtype'] as WeightDtype | undefined);
+  const definition = modelDefinition(name, loaded);
+  if (loaded['dtype'] !== undefined) checkValue('dtype', DTYPE, loaded['dtype']);
   resolveSampling(sampling, {});
-  planCache(cache, preset.grid.lines);
+  planCache(cache, definition.grid.lines);
   const isNew = !recipe || flags.classes !== undefined || flags.prompt !== undefined;
-  const prompt = isNew ? await promptOf(preset, flags) : ({ ...recipe.prompt, ...flags.size } as Prompt);
-  if ('classes' in prompt) expectClasses(prompt.classes, preset.classes);
+  const prompt = isNew ? await promptOf(definition, flags) : ({ ...recipe.prompt, ...flags.size } as Prompt);
+  if ('classes' in prompt) expectClasses(prompt.classes, definition.classes);
   const count = Object.values(prompt).find(Array.isArray)?.length ?? 1;
   const files = Array.from({ length: count }, (_, image) =>
     count === 1 ? out : `${out.slice(0, out.length - extname(out).length)}-${image}${extname(out)}`,
@@ -157,7 +152,7 @@ async function load(
   signal: AbortSignal,
 ): Promise<ImageModel<Prompt>> {
   const [loading, download] = [progressBar('loading'), progressBar('download')];
-  return await loadModel(runtime, name, {
+  return await loadModel(runtime, modelName(name), {
     ...(loaded as LoadModelOptions),
     ...hubEnvironment(),
     onProgress: ({ loadedBytes, totalBytes }) => loading.update(loadedBytes, totalBytes),
@@ -194,19 +189,19 @@ function portable(loaded: Readonly<Record<string, string>>): Record<string, stri
 }
 
 async function promptOf(
-  preset: Preset,
+  definition: ModelDefinition<Prompt>,
   { classes, prompt, size }: GenerateFlags,
 ): Promise<ClassPrompt | ({ readonly prompts: readonly string[] } & ImageSize)> {
-  if (preset.classes === undefined) {
+  if (definition.classes === undefined) {
     if (prompt === undefined || classes !== undefined)
-      throw new OptionError(`prompt: expected --prompt <text...> for ${preset.name}, which draws from text`);
+      throw new OptionError(`prompt: expected --prompt <text...> for ${definition.name}, which draws from text`);
     return { prompts: prompt, ...size };
   }
-  if (size !== undefined) throw new OptionError(`size: expected none for ${preset.name}, which draws one size`);
+  if (size !== undefined) throw new OptionError(`size: expected none for ${definition.name}, which draws one size`);
   if (classes === undefined || prompt !== undefined)
-    throw new OptionError(`classes: expected --classes <list> for ${preset.name}, which draws classes`);
+    throw new OptionError(`classes: expected --classes <list> for ${definition.name}, which draws classes`);
   const wanted = classes.split(',').map((text) => text.trim());
-  return { classes: await classIds(preset.name, wanted.filter(Boolean)) };
+  return { classes: await classIds(definition.name, wanted.filter(Boolean)) };
 }
 
 /** As the model will say it, which is not loaded yet. Throws OptionError. */

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { packagedSource } from '#source';
-import { type Fit, fittingPresets } from '../models/fitting.ts';
+import { type Fit, fittingModels } from '../models/fitting.ts';
 import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
 import { openFiles } from '../tensor/checkpoint/open-files.ts';
 import { count, describeShape } from '../tensor/shape.ts';
@@ -36,7 +36,7 @@ Examples:
       const source = file ?? (await packagedSource('checkpoints/emoji/gpt.safetensors'));
       const { checkpoint } = await openFiles(source, hubEnvironment());
       try {
-        const fits = await fittingPresets(checkpoint);
+        const fits = fittingModels(checkpoint);
         if (dtype !== undefined) await quantize(checkpoint, fits, file, { ...flags, quantize: dtype });
         else describe(checkpoint, fits, flags.json);
       } finally {
@@ -53,7 +53,7 @@ function describe(checkpoint: Checkpoint, fits: readonly Fit[], json = false): v
     shape,
     bytes,
   }));
-  const presets = fits.map(({ preset, part }) => `${preset.name} (${part})`);
+  const presets = fits.map(({ definition, part }) => `${definition.name} (${part})`);
   if (json) return void console.log(JSON.stringify({ file, format, metadata, presets, tensors }, undefined, 2));
   console.log(
     table([

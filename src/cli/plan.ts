@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { WeightDtype } from '../models/preset.ts';
+import type { WeightDtype } from '../models/family.ts';
 import { MODEL_NAMES } from '../models/registry.ts';
 import { type MemoryPlan, plan } from '../plan.ts';
 import { addCacheOptions, type CacheFlags, cacheOptions, megabytes, number, table } from './options.ts';

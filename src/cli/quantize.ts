@@ -2,11 +2,17 @@
 
 import type { QuantizedDtype } from '../kernels/linear/quantize.ts';
 import { type LogitDivergence, logitDivergence, traceLogits } from '../logit-divergence.ts';
-import { type MatrixError, relativeError } from '../models/error-loader.ts';
+import type { Part, WeightDtype } from '../models/family.ts';
 import type { Fit } from '../models/fitting.ts';
-import type { Part, Prompt, WeightDtype } from '../models/preset.ts';
-import { quantizationErrors } from '../models/quantization-errors.ts';
-import { type LoadModelOptions, loadModel, modelPreset } from '../models/registry.ts';
+import { type LoadModelOptions, loadModel } from '../models/load-model.ts';
+import { officialCheckpoint } from '../models/official-names.ts';
+import { modelName, type Prompt } from '../models/registry.ts';
+import {
+  likelyMatrices,
+  type MatrixError,
+  quantizationErrors,
+  relativeError,
+} from '../models/weights/quantization-errors.ts';
 import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import { OptionError } from '../tensor/errors.ts';
@@ -43,7 +49,7 @@ export async function quantize(
   const { quantize: dtype, lines, json } = flags;
   const fit = chooseFit(checkpoint, fits, flags.model);
   const isModel = fit?.part === 'checkpoint';
-  if (isModel) expectLines(lines, fit.preset.grid.lines);
+  if (isModel) expectLines(lines, fit.definition.grid.lines);
   const { signal, release } = interruptible();
   try {
     const matrices = await measured(checkpoint, dtype, fit, signal);
@@ -59,7 +65,7 @@ export async function quantize(
       const total = { relative: relativeError(quantized), bytes: sumBytes(quantized) };
       return void console.log(
         JSON.stringify(
-          { file: checkpoint.name, dtype, model: fit?.preset.name, errors, total, divergence },
+          { file: checkpoint.name, dtype, model: fit?.definition.name, errors, total, divergence },
           undefined,
           2,
         ),
@@ -67,7 +73,7 @@ export async function quantize(
     }
     if (!fit) console.log('fits no preset: matrices are told from tables and heads by their names');
     if (missing.length > 0) console.log(`the divergence of the logits needs ${missing.join(' and ')}`);
-    if (divergence && fit) console.log(divergenceLine(divergence, fit.preset.name, dtype, lines));
+    if (divergence && fit) console.log(divergenceLine(divergence, fit.definition.name, dtype, lines));
   } finally {
     release();
   }
@@ -75,10 +81,10 @@ export async function quantize(
 
 function chooseFit(checkpoint: Checkpoint, fits: readonly Fit[], model: string | undefined): Fit | undefined {
   if (model === undefined) return fits[0];
-  const { name } = modelPreset(model);
-  const fit = fits.find(({ preset }) => preset.name === name);
+  const name = modelName(model);
+  const fit = fits.find(({ definition }) => definition.name === name);
   if (fit) return fit;
-  const names = fits.map(({ preset }) => preset.name).join(', ') || 'none';
+  const names = fits.map(({ definition }) => definition.name).join(', ') || 'none';
   throw new OptionError(`model: expected one that ${checkpoint.name} fits (${names}), got ${model}`);
 }
 
@@ -97,7 +103,13 @@ async function measured(
   const onProgress = ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }) =>
     bar.update(loadedBytes, totalBytes);
   try {
-    return await quantizationErrors(checkpoint, dtype, { ...(fit && { fit }), onProgress, signal });
+    if (!fit) return await quantizationErrors(likelyMatrices(checkpoint), checkpoint, { dtype, onProgress, signal });
+    const { weights, officialName } = fit.definition.parts[fit.part]!; // the part that fits
+    return await quantizationErrors(weights, officialCheckpoint(checkpoint, officialName), {
+      dtype,
+      onProgress,
+      signal,
+    });
   } finally {
     bar.stop();
   }
@@ -131,9 +143,9 @@ ${megabytes(sumBytes(quantized))} in ${dtype}, scales included; the rest stays i
 }
 
 /** Checkpoints that the logits cannot be had without, as options. */
-function missingParts({ preset }: Fit, flags: QuantizeFlags): string[] {
+function missingParts({ definition }: Fit, flags: QuantizeFlags): string[] {
   const options: Readonly<Record<Part, string>> = { checkpoint: 'a file', vq: '--vq', textEncoder: '--text-encoder' };
-  return Object.entries(preset.parts)
+  return Object.entries(definition.parts)
     .filter(
       ([part, { packaged, beside }]) =>
         part !== 'checkpoint' && !packaged && !beside && !flags[part as 'vq' | 'textEncoder'],
@@ -143,7 +155,7 @@ function missingParts({ preset }: Fit, flags: QuantizeFlags): string[] {
 
 /** The logits of f16 and of `dtype`, the models one after the other so that they need not fit beside each other. */
 async function divergenceOf(
-  { preset }: Fit,
+  { definition }: Fit,
   file: string | undefined,
   dtype: QuantizedDtype,
   { vq, textEncoder, lines, driver }: QuantizeFlags,
@@ -156,12 +168,12 @@ async function divergenceOf(
     ...(vq && { vq }),
     ...(textEncoder && { textEncoder }),
   };
-  const prompt: Prompt = preset.classes === undefined ? { promptTokens: [[1, 2, 3, 4]] } : { classes: [0] };
+  const prompt: Prompt = definition.classes === undefined ? { promptTokens: [[1, 2, 3, 4]] } : { classes: [0] };
   const trace = async (stored: WeightDtype, tokens?: readonly Uint32Array<ArrayBuffer>[]) => {
     const loading = progressBar('loading');
     const onProgress = (progress: { loadedBytes: number; totalBytes: number }) =>
       loading.update(progress.loadedBytes, progress.totalBytes);
-    const model = loadModel(runtime, preset.name, { ...sources, dtype: stored, onProgress, signal });
+    const model = loadModel(runtime, modelName(definition.name), { ...sources, dtype: stored, onProgress, signal });
     using loaded = await model.finally(() => loading.stop());
     const bar = progressBar(stored);
     const options = { prompt, lines, onStep: bar.update, signal, ...(tokens && { tokens }) };

@@ -30,6 +30,14 @@ export interface Geometry {
   readonly headDim: number;
 }
 
+/** How a model draws where a caller does not say. */
+export interface SamplingDefaults {
+  readonly guidanceScale: number;
+  readonly topK: number;
+  readonly temperature: number;
+  readonly topP: number;
+}
+
 /** What a model asks of whatever remembers keys and values. */
 export interface Memory {
   /** qkv [R · T, (H + 2 G) · D], not yet rotated → attention output [R · T, H · D]. */
@@ -67,12 +75,7 @@ export interface ImageModel<Prompt> {
   /** How the reference makes bytes of pixels. */
   readonly rounding: 'nearest' | 'truncate';
   /** Sampling of the reference's own script, for what a caller leaves out. */
-  readonly defaults: {
-    readonly guidanceScale: number;
-    readonly topK: number;
-    readonly temperature: number;
-    readonly topP: number;
-  };
+  readonly defaults: SamplingDefaults;
   /** The grid of what the prompt asks for. Throws OptionError for a size that the model does not draw. */
   grid(prompt: Prompt): LineGrid;
   /** Validates a prompt and puts it on the GPU; with guidance the rows double. Throws OptionError. */

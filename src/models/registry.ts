@@ -1,32 +1,45 @@
-/** From a model's name and its checkpoint files to a model on the GPU. */
+/** Every model by name. */
 
-import { packagedSource } from '#source';
-import { FILES_OPTIONS, type FilesOptions, type OpenedFiles, openFiles } from '../tensor/checkpoint/open-files.ts';
 import { OptionError } from '../tensor/errors.ts';
-import { pickOptions } from '../tensor/options.ts';
-import type { Runtime } from '../tensor/runtime.ts';
-import { type FileSet, openFirst } from '../tensor/source/file-set.ts';
-import { type CheckpointSource, OPEN_SOURCE } from '../tensor/source/open-source.ts';
-import { CHAMELEON_PRESETS } from './chameleon/config.ts';
-import { chameleonPreset } from './chameleon/preset.ts';
-import type { ImageModel } from './image-model.ts';
-import { JANUS_PRESETS } from './janus/config.ts';
-import { janusPreset } from './janus/preset.ts';
-import { LLAMAGEN_PRESETS } from './llamagen/config.ts';
-import { llamaGenPreset } from './llamagen/preset.ts';
-import type { ModelOptions, Part, PartFile, Preset, Prompt, WeightDtype } from './preset.ts';
-import { loadTokenizer, type TextTokenizer } from './text/tokenizer/tokenizer.ts';
+import { nearest } from '../tensor/options.ts';
+import { chameleon } from './chameleon/family.ts';
+import type { Family, ModelDefinition, Preset } from './family.ts';
+import { janus } from './janus/family.ts';
+import { llamagen } from './llamagen/family.ts';
+import type { TransformersConfig } from './parts/transformers-config.ts';
 
-export interface LoadModelOptions
-  extends Omit<ModelOptions, 'tokenizer'>,
-    FilesOptions,
-    Partial<Record<Part, CheckpointSource | FileSet>> {
-  /** tokenizer.json of models that draw from text, and its tokenizer_config.json. Default: those beside the checkpoint. */
-  readonly tokenizer?: CheckpointSource;
-  readonly tokenizerConfig?: CheckpointSource;
-  /** Of LlamaGen: `vq-ds16` (default) or `vq-ds8`. */
-  readonly vqPreset?: string;
-}
+/** A new family is its folder and its line here. */
+const FAMILIES = {
+  llamagen,
+  janus,
+  chameleon,
+} as const;
+
+type Families = typeof FAMILIES;
+export type FamilyName = keyof Families;
+
+type Presets = { readonly [Name in FamilyName]: Families[Name]['presets'] };
+type PromptFrom<Define> = Define extends (...options: never) => ModelDefinition<infer Prompt> ? Prompt : never;
+
+/** Names of the released models, and of those that ship with this package. */
+export type ModelName = { [Name in FamilyName]: keyof Presets[Name] }[FamilyName];
+
+/** A model of a family at any size: a fine-tune, another depth, another codebook. */
+export type FamilyModel = {
+  [Name in FamilyName]: {
+    readonly family: Name;
+    /** What is left out is as in the released models. Without it, it is read from the config.json beside the checkpoint. */
+    readonly config?: Parameters<Families[Name]['define']>[1];
+  };
+}[FamilyName];
+
+/** What a model draws from. */
+export type PromptOf<Model> = Model extends { readonly family: infer Name extends FamilyName }
+  ? PromptFrom<Families[Name]['define']>
+  : { [Name in FamilyName]: Model extends keyof Presets[Name] ? PromptFrom<Presets[Name][Model]> : never }[FamilyName];
+
+/** Whatever some model draws from; each refuses what is not its own. */
+export type Prompt = PromptOf<ModelName>;
 
 /** The model that ships with this package. */
 export const EMBEDDED_MODEL = 'emoji';
@@ -34,85 +47,41 @@ export const EMBEDDED_MODEL = 'emoji';
 /** The same, drawing from words. */
 export const EMBEDDED_TEXT_MODEL = 'emoji-text';
 
-/** Every model by name. */
-export const MODEL_NAMES: readonly string[] = [LLAMAGEN_PRESETS, JANUS_PRESETS, CHAMELEON_PRESETS].flatMap((presets) =>
-  Object.keys(presets),
+const PRESETS: ReadonlyMap<string, Preset<Prompt>> = new Map(
+  Object.values(FAMILIES).flatMap(({ presets }) => Object.entries<Preset<Prompt>>(presets)),
 );
 
-/** What is known of a model without its weights. Throws OptionError for an unknown name. */
-export function modelPreset(name: string, options: { readonly vqPreset?: string } = {}): Preset {
-  if (Object.hasOwn(LLAMAGEN_PRESETS, name)) return llamaGenPreset(name, options.vqPreset);
-  if (Object.hasOwn(JANUS_PRESETS, name)) return janusPreset(name);
-  if (Object.hasOwn(CHAMELEON_PRESETS, name)) return chameleonPreset(name);
-  throw new OptionError(`model: expected one of ${MODEL_NAMES.join(', ')}, got ${name}`);
+export const MODEL_NAMES = [...PRESETS.keys()] as readonly ModelName[]; // the keys of all presets
+
+/** Throws OptionError for a name of no model. */
+export function modelName(name: string): ModelName {
+  if (PRESETS.has(name)) return name as ModelName;
+  const near = nearest(name, MODEL_NAMES);
+  const remedy = near === undefined ? '' : `; did you mean ${near}?`;
+  throw new OptionError(`model: expected one of ${MODEL_NAMES.join(', ')}, got ${name}${remedy}`);
 }
 
-/**
- * Loads a model by name: `emoji`, which ships with the package, or a released one with its checkpoints, each a file, a
- * folder, a URL, or a repository of the Hugging Face hub (`hf:owner/name@revision`).
- *
- * Throws OptionError for an unknown name or a missing file, FormatError for a file that is damaged or of another model.
- */
-export async function loadModel(
-  runtime: Runtime,
-  name: string,
-  options: LoadModelOptions = {},
-): Promise<ImageModel<Prompt>> {
-  const preset = modelPreset(name, options);
-  expectDtype(options.dtype);
-  const opened: Partial<Record<Part, OpenedFiles>> = {};
-  try {
-    for (const [part, file] of Object.entries(preset.parts) as [Part, PartFile][]) {
-      const found = await openPart(preset, part, file, opened.checkpoint?.files, options);
-      if (found) opened[part] = found;
-    }
-    const tokenizer = preset.classes === undefined ? await openTokenizer(preset, opened, options) : undefined;
-    const { tokenizer: _, tokenizerConfig: __, ...rest } = options;
-    const checkpoints = Object.fromEntries(Object.entries(opened).map(([part, { checkpoint }]) => [part, checkpoint]));
-    return await preset.load(runtime, checkpoints, { ...rest, ...(tokenizer && { tokenizer }) });
-  } finally {
-    for (const { checkpoint } of Object.values(opened)) await checkpoint.close();
-  }
+/** What is known of a model without its weights. Throws OptionError for an unknown name, or a configuration that is wrong. */
+export function modelDefinition(
+  model: string | FamilyModel,
+  { vqPreset }: { readonly vqPreset?: string } = {},
+): ModelDefinition<Prompt> {
+  const overrides = vqPreset === undefined ? {} : { vq: vqPreset };
+  if (typeof model === 'string') return PRESETS.get(modelName(model))!(model, overrides); // there is one of that name
+  const { family, config = {} } = model;
+  return familyOf(family).define(family, { ...config, ...overrides } as never); // which refuses what is not its own
 }
 
-/** Throws OptionError for anything but a way to store matrices. */
-export function expectDtype(dtype: WeightDtype | undefined): void {
-  const known: readonly WeightDtype[] = ['f32', 'f16', 'int8', 'int4'];
-  if (dtype !== undefined && !known.includes(dtype))
-    throw new OptionError(`dtype: expected one of ${known.join(', ')}, got ${String(dtype)}`);
+/** Reads a config.json. Throws OptionError for a family whose checkpoints bring none. */
+export function configReader(name: FamilyName): (json: TransformersConfig) => FamilyModel {
+  const { fromTransformers }: Family<Prompt, never> = familyOf(name);
+  if (!fromTransformers)
+    throw new OptionError(`config: expected one for ${name}, got none; its checkpoints do not tell their sizes`);
+  // `define` refuses what is wrong in it
+  return (json) => ({ family: name, config: fromTransformers(json) }) as FamilyModel;
 }
 
-async function openPart(
-  preset: Preset,
-  part: Part,
-  { packaged, beside, optional }: PartFile,
-  files: FileSet | undefined,
-  options: LoadModelOptions,
-): Promise<OpenedFiles | undefined> {
-  const source = options[part];
-  const picked = pickOptions(FILES_OPTIONS, options);
-  if (source !== undefined) return await openFiles(source, picked);
-  if (packaged !== undefined) return await openFiles(await packagedSource(packaged), picked);
-  const found = files && beside && (await openFirst(files, beside));
-  if (found) return await openFiles(found.source, picked);
-  if (optional) return undefined;
-  throw new OptionError(
-    `${part}: expected a file for ${preset.name}, got none; give its path, its URL, or hf:owner/name`,
-  );
-}
-
-/** The tokenizer that the caller names, or that lies beside the text encoder's checkpoint or the transformer's. */
-async function openTokenizer(
-  { packagedTokenizer }: Preset,
-  opened: Partial<Record<Part, OpenedFiles>>,
-  options: LoadModelOptions,
-): Promise<TextTokenizer | undefined> {
-  const files = opened.textEncoder?.files ?? opened.checkpoint?.files;
-  const beside = async (file: string) => (files ? (await openFirst(files, [file]))?.source : undefined);
-  const shipped = async () =>
-    packagedTokenizer === undefined ? await beside('tokenizer.json') : await packagedSource(packagedTokenizer);
-  const words = options.tokenizer ?? (await shipped());
-  if (words === undefined) return undefined;
-  const config = options.tokenizerConfig ?? (options.tokenizer ? undefined : await beside('tokenizer_config.json'));
-  return await loadTokenizer(words, { ...pickOptions(OPEN_SOURCE, options), ...(config && { config }) });
+function familyOf(name: FamilyName): Family<Prompt, never> {
+  if (Object.hasOwn(FAMILIES, name)) return FAMILIES[name];
+  throw new OptionError(`family: expected one of ${Object.keys(FAMILIES).join(', ')}, got ${String(name)}`);
 }

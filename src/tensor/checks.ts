@@ -12,6 +12,15 @@ export function whole(from: number, to = Number.MAX_SAFE_INTEGER): Check<number>
   };
 }
 
+/** A whole number from `step` on that `step` divides. */
+export function multipleOf(step: number): Check<number> {
+  return {
+    expected: `a multiple of ${step}`,
+    fits: (value): value is number =>
+      Number.isSafeInteger(value) && (value as number) > 0 && (value as number) % step === 0,
+  };
+}
+
 /** Ends included; never NaN or infinite. */
 export function numberFrom(from: number, to: number): Check<number> {
   return {

@@ -49,6 +49,8 @@ export const LIMITS = {
   pickleNameBytes: { most: 256, of: 'bytes of a name' },
   /** A view whose elements lie apart is gathered from all that lies between them. */
   gapBytes: { most: 64 * 2 ** 20, of: 'bytes between the elements of a view' },
+  /** Lumina-mGPT's, with its vocabulary in it, has 1.7 MB. */
+  configBytes: { most: 16 * 2 ** 20, of: 'bytes of a configuration' },
   /** The families' have up to 5 MB. */
   tokenizerBytes: { most: 32 * 2 ** 20, of: 'bytes of a tokenizer' },
   /** A damaged id must not ask for memory. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { GPT_FLOAT, loadCondition, loadTransformer } from '../../src/models/llamagen/load.ts';
-import { SizeLoader } from '../../src/models/size-loader.ts';
+import { gptWeights } from '../../src/models/llamagen/weights.ts';
+import { weightBytes } from '../../src/models/weights/weight-bytes.ts';
 import { relativeError } from '../support/close.ts';
 import { openGolden } from '../support/golden.ts';
 import { testRuntime } from '../support/runtime.ts';
@@ -17,11 +17,9 @@ describe('a quantized model', () => {
     for (const dtype of ['f32', 'f16', 'int8', 'int4'] as const) {
       const before = runtime.liveBytes;
       const model = await loadBare(runtime, golden.model, config, dtype);
-      const sizes = new SizeLoader(dtype, GPT_FLOAT);
-      await loadTransformer(sizes, config);
-      await loadCondition(sizes, config);
+      const planned = weightBytes(gptWeights(config), dtype);
       // the plan leaves out the rounding of every tensor up to 16 bytes
-      assert.ok(Math.abs(runtime.liveBytes - before - sizes.bytes) < 16 * 100, dtype);
+      assert.ok(Math.abs(runtime.liveBytes - before - planned) < 16 * 100, dtype);
       const entries = await trace(model, options);
       logits.set(dtype, Float32Array.from(entries.flatMap((entry) => [...entry.logits])));
       model.dispose();

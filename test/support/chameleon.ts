@@ -1,21 +1,26 @@
 /** The golden Chameleon model: a tiny random one, its VQGAN in the same file behind a prefix. */
 
 import { readFileSync } from 'node:fs';
+import { embedding } from '../../src/kernels/embedding.ts';
 import type { MatrixDtype } from '../../src/kernels/linear/weight.ts';
-import { type ChameleonConfig, chameleonPositions } from '../../src/models/chameleon/config.ts';
-import { Chameleon } from '../../src/models/chameleon/index.ts';
-import { CHAMELEON_IGNORED, loadChameleon } from '../../src/models/chameleon/load.ts';
-import { type ChameleonLayers, embed, logits } from '../../src/models/chameleon/model.ts';
-import { GpuLoader } from '../../src/models/gpu-loader.ts';
+import type { ChameleonConfig } from '../../src/models/chameleon/config.ts';
+import {
+  type ChameleonLayers,
+  chameleonWeights,
+  defineChameleon,
+  logits,
+} from '../../src/models/chameleon/definition.ts';
+import type { ImageModel } from '../../src/models/image-model.ts';
+import { type ModelOptions, openModel } from '../../src/models/open-model.ts';
 import type { TextPrompt } from '../../src/models/text/prompt.ts';
+import { loadWeights } from '../../src/models/weights/load-weights.ts';
 import type { Checkpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
-import { Weights } from '../../src/tensor/checkpoint/weights.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
 import type { Bare } from './trace.ts';
 
 /** A model to trace, its layers in reach; prompts become rows by the product's own rules. */
 export interface BareLumina extends Bare<TextPrompt> {
-  readonly model: Chameleon;
+  readonly model: ImageModel<TextPrompt>;
   readonly layers: ChameleonLayers;
 }
 
@@ -27,10 +32,8 @@ export async function loadBareLumina(
   dtype: MatrixDtype = 'f32',
 ): Promise<BareLumina> {
   const { transformer, vqgan } = splitCheckpoint(both);
-  const loader = new GpuLoader(runtime, new Weights(transformer, CHAMELEON_IGNORED), dtype);
-  const layers = await loadChameleon(loader, config);
-  loader.weights.finish();
-  const model = await Chameleon.load(runtime, transformer, vqgan, { name: 'tiny', config, dtype });
+  const { layers, dispose } = await loadWeights(runtime, chameleonWeights(config), { checkpoint: transformer, dtype });
+  const model = await openLumina(runtime, { transformer, vqgan }, { config, dtype });
   return {
     runtime,
     model,
@@ -39,13 +42,23 @@ export async function loadBareLumina(
     geometry: model.geometry,
     transformer: layers.transformer,
     condition: (prompt, isGuided) => model.condition(prompt, isGuided),
-    embed: (tokens, rows) => embed(layers, tokens, rows),
+    embed: (tokens, rows) => embedding(tokens, layers.tokens, rows),
     logits: (x, tokens) => logits(layers, x, tokens),
     dispose: () => {
-      loader.dispose();
+      dispose();
       model.dispose();
     },
   };
+}
+
+/** A model whole, named `tiny`. */
+export async function openLumina(
+  runtime: Runtime,
+  { transformer, vqgan }: ReturnType<typeof splitCheckpoint>,
+  { config, ...options }: ModelOptions & { readonly config: ChameleonConfig },
+): Promise<ImageModel<TextPrompt>> {
+  const checkpoints = { checkpoint: transformer, vq: vqgan };
+  return await openModel(runtime, defineChameleon('tiny', config), { checkpoints, dtype: 'f32', ...options });
 }
 
 /** The configuration of a golden folder. */
@@ -74,7 +87,6 @@ export function luminaConfig(folder = 'chameleon'): ChameleonConfig {
       layout: 'chameleon',
     },
     mostPromptTokens: 32,
-    positions: chameleonPositions(grids, 32),
   };
 }
 

@@ -2,21 +2,21 @@
 
 import { readFileSync } from 'node:fs';
 import type { MatrixDtype } from '../../src/kernels/linear/weight.ts';
-import { GpuLoader } from '../../src/models/gpu-loader.ts';
+import type { ImageModel } from '../../src/models/image-model.ts';
 import type { JanusConfig } from '../../src/models/janus/config.ts';
-import { Janus } from '../../src/models/janus/index.ts';
-import { loadJanus } from '../../src/models/janus/load.ts';
-import { embed, type JanusLayers, logits } from '../../src/models/janus/model.ts';
-import { JANUS_IGNORED, withOfficialNames } from '../../src/models/janus/names.ts';
+import { defineJanus, embed, type JanusLayers, janusWeights, logits } from '../../src/models/janus/definition.ts';
+import { officialName } from '../../src/models/janus/names.ts';
+import { officialCheckpoint } from '../../src/models/official-names.ts';
+import { type ModelOptions, openModel } from '../../src/models/open-model.ts';
 import type { TextPrompt } from '../../src/models/text/prompt.ts';
+import { loadWeights } from '../../src/models/weights/load-weights.ts';
 import type { Checkpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
-import { Weights } from '../../src/tensor/checkpoint/weights.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
 import type { Bare } from './trace.ts';
 
 /** A model to trace, its layers in reach; prompts become rows by the product's own rules. */
 export interface BareJanus extends Bare<TextPrompt> {
-  readonly model: Janus;
+  readonly model: ImageModel<TextPrompt>;
   readonly layers: JanusLayers;
 }
 
@@ -26,9 +26,9 @@ export async function loadBareJanus(
   config: JanusConfig,
   dtype: MatrixDtype = 'f32',
 ): Promise<BareJanus> {
-  const loader = new GpuLoader(runtime, new Weights(withOfficialNames(checkpoint), JANUS_IGNORED), dtype);
-  const layers = await loadJanus(loader, config);
-  const model = await Janus.load(runtime, checkpoint, { name: 'tiny', config, dtype });
+  const official = officialCheckpoint(checkpoint, officialName);
+  const { layers, dispose } = await loadWeights(runtime, janusWeights(config), { checkpoint: official, dtype });
+  const model = await openJanus(runtime, checkpoint, { config, dtype });
   const { layers: count, heads, kvHeads, headDim, side } = config;
   return {
     runtime,
@@ -41,10 +41,23 @@ export async function loadBareJanus(
     embed: (tokens, rows) => embed(layers, tokens, rows),
     logits: (x, tokens) => logits(layers, x, tokens),
     dispose: () => {
-      loader.dispose();
+      dispose();
       model.dispose();
     },
   };
+}
+
+/** A model whole, named `tiny`. */
+export async function openJanus(
+  runtime: Runtime,
+  checkpoint: Checkpoint,
+  { config, ...options }: ModelOptions & { readonly config: JanusConfig },
+): Promise<ImageModel<TextPrompt>> {
+  return await openModel(runtime, defineJanus('tiny', config), {
+    checkpoints: { checkpoint },
+    dtype: 'f32',
+    ...options,
+  });
 }
 
 /** The configuration of the golden model. */
@@ -65,7 +78,6 @@ export function janusConfig(): JanusConfig {
     intermediateSize: llama.intermediate_size,
     ropeBase: llama.rope_theta,
     normEpsilon: llama.rms_norm_eps,
-    positions: 64 + side * side,
     vocabulary: llama.vocab_size,
     side,
     headWidth: head.image_token_embed,
@@ -98,7 +110,6 @@ export function convertedConfig(): JanusConfig {
     intermediateSize: text.intermediate_size,
     ropeBase: text.rope_theta,
     normEpsilon: text.rms_norm_eps,
-    positions: 64 + side * side,
     vocabulary: text.vocab_size,
     side,
     headWidth: vq.projection_dim,

@@ -3,20 +3,31 @@
 import { readFileSync } from 'node:fs';
 import { KvStore } from '../../src/cache/kv-store.ts';
 import { type CacheOptions, planCache } from '../../src/cache/policy.ts';
-import { lastRows } from '../../src/kernels/embedding.ts';
+import { embedding, lastRows } from '../../src/kernels/embedding.ts';
 import { linear } from '../../src/kernels/linear/linear.ts';
 import type { MatrixDtype } from '../../src/kernels/linear/weight.ts';
-import { GpuLoader } from '../../src/models/gpu-loader.ts';
 import type { Condition, Geometry, LineGrid, Memory } from '../../src/models/image-model.ts';
 import { type LlamaGenPrompt, makeCondition } from '../../src/models/llamagen/condition.ts';
-import { CLASS_SAMPLING, type LlamaGenConfig } from '../../src/models/llamagen/config.ts';
-import { GPT_FLOAT, GPT_IGNORED, loadCondition, loadTransformer } from '../../src/models/llamagen/load.ts';
-import { embed, logits } from '../../src/models/llamagen/model.ts';
+import { type LlamaGenConfig, llamaGenConfig } from '../../src/models/llamagen/config.ts';
+import { logits } from '../../src/models/llamagen/definition.ts';
+import { GPT_IGNORED, gptWeights } from '../../src/models/llamagen/weights.ts';
+import { FLAN_T5_XL } from '../../src/models/parts/t5/config.ts';
 import { blockForward, type Transformer } from '../../src/models/parts/transformer.ts';
+import type { VqConfig } from '../../src/models/parts/vq/config.ts';
+import { loadWeights } from '../../src/models/weights/load-weights.ts';
+import { expectFit } from '../../src/models/weights/stored-shapes.ts';
 import type { Checkpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
-import { Weights } from '../../src/tensor/checkpoint/weights.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
+
+/** The golden VQ tokenizer of LlamaGen. */
+export const TINY_VQ: VqConfig = {
+  codebook: { count: 256, width: 8, normalized: true },
+  zChannels: 32,
+  baseChannels: 32,
+  multipliers: [2, 1],
+  residualBlocks: 1,
+};
 
 /** The configuration of a golden model. */
 export function goldenConfig(folder: string): LlamaGenConfig {
@@ -25,7 +36,7 @@ export function goldenConfig(folder: string): LlamaGenConfig {
     ffn_hidden: intermediateSize,
     grid,
   } = JSON.parse(readFileSync(`test/golden/${folder}/config.json`, 'utf8'));
-  return {
+  return llamaGenConfig({
     layers: args.n_layer,
     heads: args.n_head,
     kvHeads: args.n_kv_head,
@@ -35,12 +46,12 @@ export function goldenConfig(folder: string): LlamaGenConfig {
     side: grid,
     ropeBase: args.rope_base,
     normEpsilon: args.norm_eps,
-    sampling: CLASS_SAMPLING,
+    vq: TINY_VQ,
     condition:
       args.model_type === 'c2i'
         ? { kind: 'class', classes: args.num_classes }
-        : { kind: 'caption', tokens: args.cls_token_num, width: args.caption_dim },
-  };
+        : { kind: 'caption', tokens: args.cls_token_num, encoder: { ...FLAN_T5_XL, width: args.caption_dim } },
+  });
 }
 
 /** A model without its VQ decoder, of any family. */
@@ -62,21 +73,20 @@ export async function loadBare(
   config: LlamaGenConfig,
   dtype: MatrixDtype = 'f32',
 ): Promise<Bare<LlamaGenPrompt> & { readonly config: LlamaGenConfig }> {
-  const loader = new GpuLoader(runtime, new Weights(checkpoint, GPT_IGNORED), dtype, GPT_FLOAT);
-  const transformer = await loadTransformer(loader, config);
-  const weights = await loadCondition(loader, config);
-  loader.weights.finish();
+  const weights = gptWeights(config);
+  expectFit(weights, checkpoint, GPT_IGNORED);
+  const { layers: gpt, dispose } = await loadWeights(runtime, weights, { checkpoint, dtype });
   const { layers, heads, kvHeads, width, side } = config;
   return {
     runtime,
     config,
     grid: { lines: side, lineLength: side },
     geometry: { layers, heads, kvHeads, headDim: width / heads },
-    transformer,
-    condition: (prompt, guided) => makeCondition(runtime, weights, prompt, guided),
-    embed: (tokens, rows) => embed(transformer, tokens, rows),
-    logits: (x, tokens) => logits(transformer, x, tokens),
-    dispose: () => loader.dispose(),
+    transformer: gpt,
+    condition: (prompt, guided) => makeCondition(runtime, gpt.condition, { prompt, guided, reader: undefined }),
+    embed: (tokens, rows) => embedding(tokens, gpt.tokens, rows),
+    logits: (x, tokens) => logits(gpt, x, tokens),
+    dispose,
   };
 }
 

@@ -2,10 +2,22 @@
 
 import { FormatError } from '../../tensor/errors.ts';
 import type { TextTokenizer } from '../text/tokenizer/tokenizer.ts';
-import type { ChameleonTokens } from './config.ts';
+
+/** Ids of the tokens in and around the image. Where a tokenizer is loaded, it must agree. */
+export interface ChameleonTokens {
+  readonly imageStart: number;
+  /** A size of n grids is told by token `size + n`. */
+  readonly size: number;
+  /** Ends every line. */
+  readonly newline: number;
+  /** Id of code 0. */
+  readonly firstCode: number;
+}
 
 const BEGIN = '<s>';
 const END_OF_TURN = '<reserved08706>';
+const IMAGE_START = '<racm3:break>';
+const NEWLINE = '<reserved08799>';
 
 /** A side of n grids is written as the token `<reserved>` number 8800 + n. Source: data/item_processor.py. */
 const FIRST_SIZE = 8800;
@@ -32,10 +44,20 @@ export function expectChameleonTokens(
   mostGrids: number,
 ): void {
   for (const token of [BEGIN, END_OF_TURN]) tokenizer.id(token);
-  expectId(tokenizer, '<racm3:break>', imageStart);
-  expectId(tokenizer, '<reserved08799>', newline);
+  expectId(tokenizer, IMAGE_START, imageStart);
+  expectId(tokenizer, NEWLINE, newline);
   for (let grids = 1; grids <= mostGrids; grids++) expectId(tokenizer, sizeToken(grids), size + grids);
   for (let code = 0; code < codes; code++) expectId(tokenizer, imageToken(code), firstCode + code);
+}
+
+/** The ids that a vocabulary gives them. */
+export function tokensOf(id: (token: string) => number): ChameleonTokens {
+  return {
+    imageStart: id(IMAGE_START),
+    size: id(sizeToken(1)) - 1,
+    newline: id(NEWLINE),
+    firstCode: id(imageToken(0)),
+  };
 }
 
 /** The code's decimal digits as letters, A for 0, between IMGIMG and Z: code 120 is IMGIMGBCAZ. */

@@ -1,9 +1,19 @@
 /** Janus-Pro's sizes. Source: config.json of deepseek-ai/Janus-Pro-1B and -7B. */
 
-import type { LlamaConfig } from '../parts/llama.ts';
-import { type VqConfig, vqPreset } from '../parts/vq/config.ts';
+import { nested, required, whole } from '../../tensor/checks.ts';
+import { OptionError } from '../../tensor/errors.ts';
+import { checkOptions, type OptionTable } from '../../tensor/options.ts';
+import { expectSharedHeads, SIZE } from '../parts/config-checks.ts';
+import { LLAMA_OPTIONS, type LlamaConfig } from '../parts/llama.ts';
+import {
+  llamaFromTransformers,
+  section,
+  type TransformersConfig,
+  vqFromTransformers,
+} from '../parts/transformers-config.ts';
+import { VQ_OPTIONS, type VqConfig, vqPreset, withVqSizes } from '../parts/vq/config.ts';
 
-export interface JanusConfig extends LlamaConfig {
+export interface JanusConfig extends Omit<LlamaConfig, 'qkNormEpsilon'> {
   /** Text tokens. */
   readonly vocabulary: number;
   /** Image tokens of a side. */
@@ -17,41 +27,72 @@ export interface JanusConfig extends LlamaConfig {
   readonly padToken?: number;
 }
 
-/** Source: generation_inference.py: cfg_weight 5, temperature 1, all tokens. */
-export const JANUS_SAMPLING = { guidanceScale: 5, topK: 0, temperature: 1, topP: 1 } as const;
+/** What a caller must say, and may: the rest is as in the released models. */
+export interface JanusOptions
+  extends Pick<JanusConfig, 'layers' | 'heads' | 'width' | 'intermediateSize'>,
+    Partial<Omit<JanusConfig, 'layers' | 'heads' | 'width' | 'intermediateSize' | 'vq'>> {
+  /** Sizes, or the name of a preset. Default: vq-ds16. */
+  readonly vq?: VqConfig | string;
+}
 
 /** (ours) Far above what a caption needs; the model itself was trained on 16384 positions. */
 const MOST_PROMPT_TOKENS = 1024;
-const SIDE = 24;
 
-const SHARED = {
-  headDim: 128,
-  ropeBase: 10000,
-  normEpsilon: 1e-6,
-  vocabulary: 102400,
-  side: SIDE,
-  vq: vqPreset('vq-ds16'),
-  mostPromptTokens: MOST_PROMPT_TOKENS,
-  positions: MOST_PROMPT_TOKENS + SIDE * SIDE,
-} as const;
+const { qkNormEpsilon: _, ...LLAMA } = LLAMA_OPTIONS;
 
-export const JANUS_PRESETS: Readonly<Record<string, JanusConfig>> = {
-  'janus-pro-1b': {
-    ...SHARED,
-    layers: 24,
-    heads: 16,
-    kvHeads: 16,
-    width: 2048,
-    intermediateSize: 5632,
-    headWidth: 2048,
-  },
-  'janus-pro-7b': {
-    ...SHARED,
-    layers: 30,
-    heads: 32,
-    kvHeads: 32,
-    width: 4096,
-    intermediateSize: 11008,
-    headWidth: 4096,
+const TABLE: OptionTable<Omit<JanusOptions, 'vq'> & { readonly vq?: VqConfig }> = {
+  place: 'config',
+  options: {
+    ...LLAMA,
+    layers: required(SIZE),
+    heads: required(SIZE),
+    width: required(SIZE),
+    intermediateSize: required(SIZE),
+    vocabulary: SIZE,
+    side: SIZE,
+    headWidth: SIZE,
+    vq: nested(VQ_OPTIONS),
+    mostPromptTokens: SIZE,
+    padToken: whole(0),
   },
 };
+
+/** Throws OptionError for a name that there is not, or sizes that do not go together. */
+export function janusConfig(given: JanusOptions): JanusConfig {
+  const options = checkOptions(TABLE, withVqSizes(given));
+  const { heads, width } = options;
+  const config: JanusConfig = {
+    kvHeads: heads,
+    headDim: width / heads,
+    ropeBase: 10000,
+    normEpsilon: 1e-6,
+    vocabulary: 102400,
+    side: 24,
+    headWidth: width,
+    mostPromptTokens: MOST_PROMPT_TOKENS,
+    vq: vqPreset('vq-ds16'),
+    ...options,
+  };
+  expectSharedHeads(config);
+  if (config.headDim % 4 !== 0)
+    throw new OptionError(`headDim: expected a multiple of 4, got ${config.headDim}, the width over the heads`);
+  return config;
+}
+
+/** From the config.json of the conversion for `transformers`, or of the official checkpoints. */
+export function janusFromTransformers(config: TransformersConfig) {
+  const isConverted = config.model_type === 'janus';
+  const text = section(config, isConverted ? 'text_config' : 'language_config');
+  const vq = section(config, 'vq_config');
+  const vision = section(config, 'vision_config');
+  const official = (name: string) => section(section(config, name), 'params');
+  const codes = isConverted ? vq : { num_embeddings: official('gen_vision_config').image_token_size };
+  const { codebook, ...channels } = vqFromTransformers(codes, { count: 16384, width: 8 });
+  return {
+    ...llamaFromTransformers(text),
+    vocabulary: text.vocab_size ?? 32000,
+    side: isConverted ? Number(vision.image_size ?? 384) / Number(vision.patch_size ?? 16) : 24,
+    headWidth: isConverted ? (vq.projection_dim ?? 2048) : official('gen_head_config').image_token_embed,
+    vq: { ...channels, codebook: { ...codebook, normalized: true } },
+  };
+}

@@ -4,9 +4,6 @@
  * Sources: deepseek-ai/Janus-Pro-1B, pytorch_model.bin; transformers, JanusForConditionalGeneration.
  */
 
-import type { Checkpoint, StoredTensor } from '../../tensor/checkpoint/checkpoint.ts';
-import { FormatError } from '../../tensor/errors.ts';
-
 /** Prefixes of the conversion's names and the official prefixes; the first rule that matches is applied. */
 const CONVERTED: readonly (readonly [RegExp, string])[] = [
   [/^lm_head\./, 'language_model.lm_head.'],
@@ -40,25 +37,3 @@ export function officialName(name: string): string {
   const rule = CONVERTED.find(([pattern]) => pattern.test(name));
   return rule ? name.replace(...rule) : name;
 }
-
-/**
- * The same tensors under their official names. The caller still closes the checkpoint that was passed in.
- *
- * Throws FormatError if two tensors would get the same name: the checkpoint then mixes both layouts.
- */
-export function withOfficialNames(checkpoint: Checkpoint): Checkpoint {
-  const tensors = new Map<string, StoredTensor>();
-  for (const [name, tensor] of checkpoint.tensors) {
-    const official = officialName(name);
-    const other = tensors.get(official);
-    if (other)
-      throw new FormatError(
-        `${checkpoint.name}: expected one tensor ${official}, got ${other.name} and ${name} for it`,
-      );
-    tensors.set(official, tensor);
-  }
-  return { ...checkpoint, tensors };
-}
-
-/** Never quantized: the generation head, the aligner and the VQ tokenizer. */
-export const JANUS_FLOAT: readonly RegExp[] = [/^gen_head\./, /^gen_aligner\./, /^gen_vision_model\./];

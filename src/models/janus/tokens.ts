@@ -13,12 +13,10 @@ export function janusTemplate(prompt: string): string {
 }
 
 /**
- * Id of the pad token, which stands for the words in unconditional rows.
- *
  * Throws FormatError for a tokenizer of another model: one that lacks a special token, or whose ids the table of
  * `vocabulary` rows does not hold. Other models of the same makers share all but the begin of an image.
  */
-export function padToken(tokenizer: TextTokenizer, vocabulary: number): number {
+export function expectJanusTokens(tokenizer: TextTokenizer, vocabulary: number): void {
   for (const token of [BEGIN_OF_IMAGE, PAD]) {
     const id = tokenizer.id(token);
     if (id >= vocabulary)
@@ -26,5 +24,9 @@ export function padToken(tokenizer: TextTokenizer, vocabulary: number): number {
         `${tokenizer.name}: expected ${token} below ${vocabulary}, got ${id}; this tokenizer does not belong to the model, give the one beside its checkpoint`,
       );
   }
+}
+
+/** Id of the token that stands for the words in unconditional rows. */
+export function padToken(tokenizer: TextTokenizer): number {
   return tokenizer.id(PAD);
 }

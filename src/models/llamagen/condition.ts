@@ -37,19 +37,19 @@ export type ConditionWeights =
       readonly unconditional: Float32Array<ArrayBuffer>;
       readonly tokens: number;
       readonly width: number;
-      /** Absent: captions are given as features. */
-      readonly reader?: CaptionReader;
     };
 
+export interface ConditionOptions {
+  readonly prompt: LlamaGenPrompt;
+  readonly guided: boolean;
+  /** Absent: captions are given as features. */
+  readonly reader: CaptionReader | undefined;
+}
+
 /** Validates the prompt and uploads it. With guidance, rows B .. 2 B - 1 are the unconditional ones. */
-export function makeCondition(
-  runtime: Runtime,
-  weights: ConditionWeights,
-  prompt: LlamaGenPrompt,
-  guided: boolean,
-): Condition {
-  if (weights.kind === 'class') return classCondition(runtime, weights, expectClasses(prompt, weights.classes), guided);
-  return captionCondition(runtime, weights, prompt, guided);
+export function makeCondition(runtime: Runtime, weights: ConditionWeights, options: ConditionOptions): Condition {
+  if (weights.kind === 'caption') return captionCondition(runtime, weights, options);
+  return classCondition(runtime, weights, expectClasses(options.prompt, weights.classes), options.guided);
 }
 
 function classCondition(
@@ -68,10 +68,9 @@ function classCondition(
 function captionCondition(
   runtime: Runtime,
   weights: ConditionWeights & { kind: 'caption' },
-  prompt: LlamaGenPrompt,
-  guided: boolean,
+  { prompt, guided, reader }: ConditionOptions,
 ): Condition {
-  const { tokens, width, fc1, fc2, reader } = weights;
+  const { tokens, width, fc1, fc2 } = weights;
   const captions = isText(prompt)
     ? readCaptions(runtime, expectReader(reader), prompt, tokens)
     : uploadCaptions(runtime, weights, expectCaptions(prompt));

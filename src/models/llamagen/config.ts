@@ -1,19 +1,12 @@
-/** LlamaGen's sizes. Source: autoregressive/models/gpt.py, and the released checkpoints of FoundationVision/LlamaGen. */
+/** LlamaGen's sizes. Source: autoregressive/models/gpt.py. */
 
+import { nested, oneOf, required } from '../../tensor/checks.ts';
 import { OptionError } from '../../tensor/errors.ts';
-
-export interface SamplingDefaults {
-  readonly guidanceScale: number;
-  readonly topK: number;
-  readonly temperature: number;
-  readonly topP: number;
-}
-
-/** Sources: autoregressive/sample/sample_c2i.py and sample_t2i.py. */
-export const CLASS_SAMPLING: SamplingDefaults = { guidanceScale: 4, topK: 2000, temperature: 1, topP: 1 };
-export const CAPTION_SAMPLING: SamplingDefaults = { guidanceScale: 7.5, topK: 1000, temperature: 1, topP: 1 };
-/** (ours) What suits the small embedded model: see its card. */
-const EMOJI_SAMPLING: SamplingDefaults = { guidanceScale: 2, topK: 0, temperature: 0.3, topP: 1 };
+import { type Check, checkOptions, checkValue, type OptionTable } from '../../tensor/options.ts';
+import type { SamplingDefaults } from '../image-model.ts';
+import { EPSILON, expectSharedHeads, ROPE_BASE, SAMPLING_OPTIONS, SIZE } from '../parts/config-checks.ts';
+import { FLAN_T5_XL, T5_OPTIONS, type T5Config } from '../parts/t5/config.ts';
+import { VQ_OPTIONS, type VqConfig, vqPreset, withVqSizes } from '../parts/vq/config.ts';
 
 export interface LlamaGenConfig {
   readonly layers: number;
@@ -22,83 +15,107 @@ export interface LlamaGenConfig {
   readonly width: number;
   /** Inner width of the MLP. */
   readonly intermediateSize: number;
+  /** Image tokens: codes of the VQ tokenizer. */
   readonly vocabulary: number;
   /** Tokens of a side of the square image. */
   readonly side: number;
   readonly ropeBase: number;
   readonly normEpsilon: number;
+  readonly condition: LlamaGenCondition;
+  readonly vq: VqConfig;
   /** Sampling for what a caller leaves out. */
   readonly sampling: SamplingDefaults;
-  /** Its files ship with the package. One of them holds a GPT that draws from classes and from texts. */
-  readonly isEmbedded?: boolean;
-  readonly condition:
-    | { readonly kind: 'class'; readonly classes: number }
-    | { readonly kind: 'caption'; readonly tokens: number; readonly width: number };
+}
+
+/** What images are drawn from: classes, or captions of so many tokens that a T5 encoder reads. */
+export type LlamaGenCondition =
+  | ClassCondition
+  | { readonly kind: 'caption'; readonly tokens: number; readonly encoder: T5Config };
+
+interface ClassCondition {
+  readonly kind: 'class';
+  readonly classes: number;
+}
+
+/** What a caller must say, and may: the rest is as in the released models. */
+export interface LlamaGenOptions
+  extends Pick<LlamaGenConfig, 'layers' | 'heads' | 'width' | 'side'>,
+    Partial<Omit<LlamaGenConfig, 'layers' | 'heads' | 'width' | 'side' | 'condition' | 'vq'>> {
+  /** Default: 1000 classes. */
+  readonly condition?: ClassCondition | CaptionOptions;
+  /** Sizes, or the name of a preset. Default: vq-ds16. */
+  readonly vq?: VqConfig | string;
+}
+
+interface CaptionOptions {
+  readonly kind: 'caption';
+  readonly tokens: number;
+  /** Default: flan-t5-xl. */
+  readonly encoder?: T5Config;
+}
+
+type Sized<Options> = Omit<Options, 'vq'> & { readonly vq?: VqConfig };
+
+const TABLE: OptionTable<Omit<Sized<LlamaGenOptions>, 'condition'>>['options'] = {
+  layers: required(SIZE),
+  heads: required(SIZE),
+  width: required(SIZE),
+  side: required(SIZE),
+  kvHeads: SIZE,
+  intermediateSize: SIZE,
+  vocabulary: SIZE,
+  ropeBase: ROPE_BASE,
+  normEpsilon: EPSILON,
+  vq: nested(VQ_OPTIONS),
+  sampling: nested(SAMPLING_OPTIONS),
+};
+
+const KINDS = {
+  class: {
+    condition: nested<ClassCondition>({ kind: required(oneOf('class')), classes: required(SIZE) }),
+    // sample_c2i.py
+    sampling: { guidanceScale: 4, topK: 2000, temperature: 1, topP: 1 },
+  },
+  caption: {
+    condition: nested<CaptionOptions>({
+      kind: required(oneOf('caption')),
+      tokens: required(SIZE),
+      encoder: nested(T5_OPTIONS),
+    }),
+    // sample_t2i.py
+    sampling: { guidanceScale: 7.5, topK: 1000, temperature: 1, topP: 1 },
+  },
+} as const;
+
+/** Throws OptionError for a name that there is not, or sizes that do not go together. */
+export function llamaGenConfig(given: LlamaGenOptions): LlamaGenConfig {
+  const kind = checkValue('condition.kind', oneOf('class', 'caption'), given.condition?.kind ?? 'class');
+  const { condition: check, sampling } = KINDS[kind];
+  const table = {
+    place: 'config',
+    options: { ...TABLE, condition: check as Check<LlamaGenOptions['condition'] & object> },
+  };
+  const options = checkOptions<Sized<LlamaGenOptions>>(table, withVqSizes(given));
+  const { heads, width, condition = { kind: 'class', classes: 1000 } } = options;
+  const config: LlamaGenConfig = {
+    kvHeads: heads,
+    intermediateSize: mlpWidth(width),
+    vocabulary: 16384,
+    ropeBase: 10000,
+    normEpsilon: 1e-5,
+    vq: vqPreset('vq-ds16'),
+    sampling,
+    ...options,
+    condition: condition.kind === 'caption' ? { encoder: FLAN_T5_XL, ...condition } : condition,
+  };
+  expectSharedHeads(config);
+  // the angles of a row and of a column turn pairs of their own
+  if (width % (4 * heads) !== 0)
+    throw new OptionError(`width: expected a multiple of 4 for each of ${heads} heads, got ${width}`);
+  return config;
 }
 
 /** floor(2 · 4 C / 3), rounded up to a multiple of 256: the MLP's width in gpt.py. */
 export function mlpWidth(width: number, multipleOf = 256): number {
   return Math.ceil(Math.floor((8 * width) / 3) / multipleOf) * multipleOf;
-}
-
-const SIZES = {
-  b: { layers: 12, heads: 12, width: 768 },
-  l: { layers: 24, heads: 16, width: 1024 },
-  xl: { layers: 36, heads: 20, width: 1280 },
-  xxl: { layers: 48, heads: 24, width: 1536 },
-  '3b': { layers: 24, heads: 32, width: 3200 },
-} as const;
-
-const CLASS_SIDES = { 256: 16, 384: 24, 512: 32 } as const;
-const CAPTION_SIDES = { 256: 16, 512: 32 } as const;
-
-function config(
-  size: { readonly layers: number; readonly heads: number; readonly width: number },
-  rest: Pick<LlamaGenConfig, 'side' | 'condition' | 'vocabulary' | 'sampling' | 'isEmbedded'>,
-): LlamaGenConfig {
-  return {
-    ...size,
-    kvHeads: size.heads,
-    intermediateSize: mlpWidth(size.width),
-    ropeBase: 10000,
-    normEpsilon: 1e-5,
-    ...rest,
-  };
-}
-
-function presets(): Record<string, LlamaGenConfig> {
-  const table: Record<string, LlamaGenConfig> = {};
-  for (const [name, size] of Object.entries(SIZES)) {
-    for (const [pixels, side] of Object.entries(CLASS_SIDES)) {
-      table[`llamagen-${name}-${pixels}`] = config(size, {
-        side,
-        vocabulary: 16384,
-        sampling: CLASS_SAMPLING,
-        condition: { kind: 'class', classes: 1000 },
-      });
-    }
-  }
-  for (const [pixels, side] of Object.entries(CAPTION_SIDES)) {
-    table[`llamagen-xl-t2i-${pixels}`] = config(SIZES.xl, {
-      side,
-      vocabulary: 16384,
-      sampling: CAPTION_SAMPLING,
-      condition: { kind: 'caption', tokens: 120, width: 2048 },
-    });
-  }
-  const emoji = { side: 16, vocabulary: 512, sampling: EMOJI_SAMPLING, isEmbedded: true } as const;
-  const small = { layers: 6, heads: 4, width: 256 };
-  table['emoji'] = config(small, { ...emoji, condition: { kind: 'class', classes: 306 } });
-  table['emoji-text'] = config(small, { ...emoji, condition: { kind: 'caption', tokens: 24, width: 96 } });
-  return table;
-}
-
-/** Every released model by name, `llamagen-<size>-<pixels>` and `llamagen-xl-t2i-<pixels>`, and the embedded `emoji` and `emoji-text`. */
-export const LLAMAGEN_PRESETS: Readonly<Record<string, LlamaGenConfig>> = presets();
-
-/** Throws OptionError naming the presets there are. */
-export function llamaGenConfig(name: string): LlamaGenConfig {
-  const found = Object.hasOwn(LLAMAGEN_PRESETS, name) ? LLAMAGEN_PRESETS[name] : undefined;
-  if (found) return found;
-  throw new OptionError(`model: expected one of ${Object.keys(LLAMAGEN_PRESETS).join(', ')}, got ${name}`);
 }

@@ -1,8 +1,9 @@
 /** A transformer under Llama's names, which Janus-Pro and Lumina-mGPT share. Source: transformers, modeling_llama.py. */
 
-import type { QkNorm } from '../../kernels/qk-norm.ts';
-import type { LayerLoader } from '../layer-loader.ts';
-import type { Block, Transformer } from './transformer.ts';
+import { multipleOf } from '../../tensor/checks.ts';
+import type { OptionTable } from '../../tensor/options.ts';
+import { matrix, tensor, values } from '../weights/weight-spec.ts';
+import { EPSILON, ROPE_BASE, SIZE } from './config-checks.ts';
 
 export interface LlamaConfig {
   readonly layers: number;
@@ -16,76 +17,82 @@ export interface LlamaConfig {
   readonly normEpsilon: number;
   /** Added to the variance in the norm of queries and keys; absent: there is none. */
   readonly qkNormEpsilon?: number;
-  /** Positions that the table of angles holds: prompt and image. */
-  readonly positions: number;
 }
 
-/** `prefix`, with its dot, stands before `layers`: `model.` in most checkpoints. */
-export async function loadLlama(loader: LayerLoader, config: LlamaConfig, prefix: string): Promise<Transformer> {
-  const { layers, headDim, positions, ropeBase, normEpsilon } = config;
-  const blocks: Block[] = [];
-  for (let layer = 0; layer < layers; layer++) blocks.push(await loadBlock(loader, config, `${prefix}layers.${layer}`));
-  const angles = loader.constant('rotation', [positions, headDim / 2, 2], () =>
-    halfRotation(positions, headDim, ropeBase),
-  );
-  return { blocks, rotation: { angles, pairing: 'half-split' }, normEpsilon };
+/** As a caller gives them, who may leave out what a family knows. */
+export const LLAMA_OPTIONS: OptionTable<Partial<LlamaConfig>>['options'] = {
+  layers: SIZE,
+  heads: SIZE,
+  kvHeads: SIZE,
+  headDim: multipleOf(4),
+  width: SIZE,
+  intermediateSize: SIZE,
+  ropeBase: ROPE_BASE,
+  normEpsilon: EPSILON,
+  qkNormEpsilon: EPSILON,
+};
+
+/**
+ * `prefix`, with its dot, stands before `layers`: `model.` in most checkpoints. The table of angles holds so many
+ * `positions`: prompt and image.
+ */
+export function llamaWeights(
+  config: LlamaConfig,
+  { prefix, positions }: { readonly prefix: string; readonly positions: number },
+) {
+  const { layers, headDim, ropeBase, normEpsilon } = config;
+  const angles = tensor({
+    label: 'rotation',
+    shape: [positions, headDim / 2, 2],
+    sources: [],
+    make: () => halfRotation(positions, headDim, ropeBase),
+  });
+  return {
+    blocks: Array.from({ length: layers }, (_, layer) => blockWeights(config, `${prefix}layers.${layer}`)),
+    rotation: { angles, pairing: 'half-split' },
+    normEpsilon,
+  } as const;
 }
 
-async function loadBlock(loader: LayerLoader, config: LlamaConfig, at: string): Promise<Block> {
-  const { width, intermediateSize, heads, kvHeads, headDim } = config;
+function blockWeights(config: LlamaConfig, at: string) {
+  const { width, intermediateSize, heads, kvHeads, headDim, qkNormEpsilon } = config;
   const projection = (name: string) => `${at}.self_attn.${name}_proj.weight`;
   return {
-    qkv: await loader.linear({
+    qkv: matrix({
       name: ['q', 'k', 'v'].map(projection),
       heights: [heads, kvHeads, kvHeads].map((count) => count * headDim),
       inputs: width,
       outputs: (heads + 2 * kvHeads) * headDim,
       gain: `${at}.input_layernorm.weight`,
     }),
-    ...(config.qkNormEpsilon !== undefined && {
-      qkNorm: await loadHeadNorm(loader, config, `${at}.self_attn`, config.qkNormEpsilon),
-    }),
-    out: await loader.linear({ name: projection('o'), inputs: heads * headDim, outputs: width }),
-    gateUp: await loader.linear({
+    ...(qkNormEpsilon !== undefined && { qkNorm: qkNormWeights(config, `${at}.self_attn`, qkNormEpsilon) }),
+    out: matrix({ name: projection('o'), inputs: heads * headDim, outputs: width }),
+    gateUp: matrix({
       name: `${at}.mlp.gate_proj.weight`,
       up: `${at}.mlp.up_proj.weight`,
       inputs: width,
       outputs: intermediateSize,
       gain: `${at}.post_attention_layernorm.weight`,
     }),
-    down: await loader.linear({ name: `${at}.mlp.down_proj.weight`, inputs: intermediateSize, outputs: width }),
+    down: matrix({ name: `${at}.mlp.down_proj.weight`, inputs: intermediateSize, outputs: width }),
   };
 }
 
 /**
  * Checkpoints hold a row of gains for several heads, one after another, or a row for each: `model_parallel_size` rows in
- * the original, the number of heads in the conversion. Throws FormatError unless the rows divide the heads.
+ * the original, the number of heads in the conversion.
  */
-async function loadHeadNorm(
-  loader: LayerLoader,
-  { heads, kvHeads, headDim }: LlamaConfig,
-  at: string,
-  epsilon: number,
-): Promise<QkNorm> {
-  const expanded = async (kind: 'weight' | 'bias') => {
-    const parts: Float32Array[] = [];
-    for (const [name, count] of [
-      [`${at}.q_norm.${kind}`, heads],
-      [`${at}.k_norm.${kind}`, kvHeads],
-    ] as const) {
-      const [rows = 1] = loader.shape(name) ?? [];
-      const values = await loader.values(name, [count % rows === 0 ? rows : count, headDim]);
-      const share = count / rows;
-      for (let head = 0; head < count; head++) {
-        const row = Math.floor(head / share) * headDim;
-        parts.push(values.subarray(row, row + headDim));
-      }
-    }
-    const all = new Float32Array((heads + kvHeads) * headDim);
-    for (const [head, part] of parts.entries()) all.set(part, head * headDim);
-    return loader.constant(`${at} norm ${kind}`, [heads + kvHeads, headDim], () => all);
-  };
-  return { gain: await expanded('weight'), bias: await expanded('bias'), epsilon };
+function qkNormWeights({ heads, kvHeads, headDim }: LlamaConfig, at: string, epsilon: number) {
+  const perHead = (kind: 'weight' | 'bias') =>
+    tensor({
+      label: `${at} norm ${kind}`,
+      shape: [heads + kvHeads, headDim],
+      sources: [
+        values({ name: `${at}.q_norm.${kind}`, shape: [heads, headDim], sharedRows: true }),
+        values({ name: `${at}.k_norm.${kind}`, shape: [kvHeads, headDim], sharedRows: true }),
+      ],
+    });
+  return { gain: perHead('weight'), bias: perHead('bias'), epsilon };
 }
 
 /**

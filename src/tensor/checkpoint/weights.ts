@@ -1,4 +1,4 @@
-/** The tensors of a checkpoint by name: each is taken once with the shape it must have, and none may be left over. */
+/** Values of a checkpoint's tensors by name and the shape they must have, a slice at a time. */
 
 import { widen } from '../dtype.ts';
 import { FormatError } from '../errors.ts';
@@ -31,40 +31,16 @@ export interface RowsOptions {
 }
 
 export class Weights {
-  readonly #left: Set<string>;
   readonly #totalBytes: number;
   #loadedBytes = 0;
 
-  /** `ignored` names tensors that the checkpoint may hold and inference does not need. */
+  /** `names` are the tensors that will be read, of which progress is told. Default: all. */
   constructor(
     readonly checkpoint: Checkpoint,
-    ignored: readonly RegExp[],
     private readonly options: LoadOptions = {},
+    names: Iterable<string> = checkpoint.tensors.keys(),
   ) {
-    const names = [...checkpoint.tensors.keys()].filter((name) => !ignored.some((pattern) => pattern.test(name)));
-    this.#left = new Set(names);
-    this.#totalBytes = names.reduce((sum, name) => sum + checkpoint.tensors.get(name)!.bytes, 0);
-  }
-
-  has(name: string): boolean {
-    return this.checkpoint.tensors.has(name);
-  }
-
-  /** The tensor of that name. Throws FormatError when it is missing, or of another shape. */
-  take(name: string, shape: Shape): StoredTensor {
-    const tensor = this.checkpoint.tensors.get(name);
-    if (!tensor) {
-      throw new FormatError(
-        `${this.checkpoint.name}: expected a tensor ${name} ${describeShape(shape)}, got none; is it a checkpoint of this model?`,
-      );
-    }
-    if (!sameShape(tensor.shape, shape)) {
-      throw new FormatError(
-        `${this.checkpoint.name}: ${name}: expected ${describeShape(shape)}, got ${describeShape(tensor.shape)}`,
-      );
-    }
-    this.#left.delete(name);
-    return tensor;
+    this.#totalBytes = [...names].reduce((sum, name) => sum + (checkpoint.tensors.get(name)?.bytes ?? 0), 0);
   }
 
   /** All values of a tensor, for vectors and other small things. */
@@ -80,7 +56,7 @@ export class Weights {
     matrix: readonly [number, number],
     { shape = matrix, step = 1, from = 0, to = matrix[0] }: RowsOptions = {},
   ): AsyncGenerator<{ readonly first: number; readonly values: Float32Array<ArrayBuffer> }> {
-    const tensor = this.take(name, shape);
+    const tensor = this.#expect(name, shape);
     const [rows, width] = matrix;
     const rowBytes = tensor.bytes / rows;
     const most = Math.max(1, Math.floor(SLICE_BYTES / rowBytes / step)) * step;
@@ -99,14 +75,11 @@ export class Weights {
     }
   }
 
-  /** Throws FormatError naming what was not taken: the checkpoint is of another model. */
-  finish(): void {
-    if (this.#left.size === 0) return;
-    const names = [...this.#left];
-    const shown = names.slice(0, 5).map((name) => `${name} ${describeShape(this.checkpoint.tensors.get(name)!.shape)}`);
-    const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
-    throw new FormatError(
-      `${this.checkpoint.name}: expected no other tensors, got ${shown.join(', ')}${more}; is it a checkpoint of this model?`,
-    );
+  /** Throws FormatError when it is missing, or of another shape. */
+  #expect(name: string, shape: Shape): StoredTensor {
+    const tensor = this.checkpoint.tensors.get(name);
+    if (tensor && sameShape(tensor.shape, shape)) return tensor;
+    const got = tensor ? describeShape(tensor.shape) : 'none';
+    throw new FormatError(`${this.checkpoint.name}: ${name}: expected ${describeShape(shape)}, got ${got}`);
   }
 }

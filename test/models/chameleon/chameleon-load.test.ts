@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { CHAMELEON_PRESETS, type ChameleonConfig } from '../../../src/models/chameleon/config.ts';
-import { Chameleon } from '../../../src/models/chameleon/index.ts';
-import { CHAMELEON_IGNORED, loadChameleon } from '../../../src/models/chameleon/load.ts';
-import { fittingPresets } from '../../../src/models/fitting.ts';
-import { GpuLoader } from '../../../src/models/gpu-loader.ts';
-import { modelPreset } from '../../../src/models/registry.ts';
-import { SizeLoader } from '../../../src/models/size-loader.ts';
+import type { ChameleonConfig } from '../../../src/models/chameleon/config.ts';
+import { CHAMELEON_IGNORED, chameleonWeights } from '../../../src/models/chameleon/definition.ts';
+import { chameleon } from '../../../src/models/chameleon/family.ts';
+import { fittingModels } from '../../../src/models/fitting.ts';
+import { modelDefinition } from '../../../src/models/registry.ts';
+import { loadWeights } from '../../../src/models/weights/load-weights.ts';
+import { expectFit, storedShapes } from '../../../src/models/weights/stored-shapes.ts';
 import type { Checkpoint } from '../../../src/tensor/checkpoint/checkpoint.ts';
 import { Weights } from '../../../src/tensor/checkpoint/weights.ts';
 import { FormatError } from '../../../src/tensor/errors.ts';
 import type { Runtime } from '../../../src/tensor/runtime.ts';
-import { luminaConfig, splitCheckpoint } from '../../support/chameleon.ts';
+import { luminaConfig, openLumina, splitCheckpoint } from '../../support/chameleon.ts';
 import { luminaTensors, vqganTensors } from '../../support/chameleon-tensors.ts';
 import { type Golden, openGolden } from '../../support/golden.ts';
 import { memoryTensor } from '../../support/memory-checkpoint.ts';
@@ -46,18 +46,17 @@ describe('loading Lumina-mGPT', () => {
   }
 
   const load = async (transformer: Checkpoint, vqgan = parts.vqgan) =>
-    await Chameleon.load(runtime, transformer, vqgan, { name: 'tiny', config, dtype: 'f32' });
+    await openLumina(runtime, { transformer, vqgan }, { config });
 
   it('takes the tensors of the released checkpoints, and no others', async () => {
-    for (const name of Object.keys(CHAMELEON_PRESETS)) {
-      const preset = modelPreset(name);
+    for (const name of Object.keys(chameleon.presets)) {
+      const { parts: defined } = modelDefinition(name);
       for (const [part, expected] of [
         ['checkpoint', luminaTensors()],
         ['vq', vqganTensors()],
       ] as const) {
-        const sizes = new SizeLoader('f16');
-        await preset.take(part, sizes);
-        assert.deepEqual(Object.fromEntries(sizes.shapes), Object.fromEntries(expected), `${name}: ${part}`);
+        const shapes = storedShapes(defined[part]?.weights);
+        assert.deepEqual(Object.fromEntries(shapes), Object.fromEntries(expected), `${name}: ${part}`);
       }
     }
   });
@@ -68,20 +67,20 @@ describe('loading Lumina-mGPT', () => {
       ...parts.transformer,
       tensors: new Map([...shapes].map(([name, shape]) => [name, { name, dtype: 'bf16', shape, bytes: 0, read }])),
     });
-    const names = Object.keys(CHAMELEON_PRESETS);
+    const names = Object.keys(chameleon.presets);
     for (const [tensors, part] of [
       [luminaTensors(), 'checkpoint'],
       [luminaTensors(32), 'checkpoint'],
       [vqganTensors(), 'vq'],
     ] as const) {
       const skipped = part === 'vq' ? 'encoder.conv_in.weight' : 'model.vqmodel.encoder.conv_in.weight';
-      const fits = await fittingPresets(checkpoint(tensors.set(skipped, [128, 3, 3, 3])));
+      const fits = fittingModels(checkpoint(tensors.set(skipped, [128, 3, 3, 3])));
       assert.deepEqual(
-        fits.map((fit) => [fit.preset.name, fit.part]),
+        fits.map((fit) => [fit.definition.name, fit.part]),
         names.map((name) => [name, part]),
       );
     }
-    assert.deepEqual(await fittingPresets(checkpoint(luminaTensors(3))), []);
+    assert.deepEqual(fittingModels(checkpoint(luminaTensors(3))), []);
   });
 
   it('gives each head the row of gains that serves it', async () => {
@@ -94,16 +93,17 @@ describe('loading Lumina-mGPT', () => {
     });
     const check = async ({ q, k, seed }: { q: number; k: number; seed: number }) => {
       const checkpoint = withNormRows({ q, k }, seed);
-      const loader = new GpuLoader(runtime, new Weights(checkpoint, CHAMELEON_IGNORED), 'f32');
-      const { transformer } = await loadChameleon(loader, config);
-      loader.weights.finish();
-      for (const [layer, { qkNorm }] of transformer.blocks.entries()) {
+      const weights = chameleonWeights(config);
+      expectFit(weights, checkpoint, CHAMELEON_IGNORED);
+      const { layers, dispose } = await loadWeights(runtime, weights, { checkpoint, dtype: 'f32' });
+      const stored = new Weights(checkpoint);
+      for (const [layer, { qkNorm }] of layers.transformer.blocks.entries()) {
         for (const [kind, tensor] of [
           ['weight', qkNorm!.gain],
           ['bias', qkNorm!.bias],
         ] as const) {
           const row = async (part: string, index: number, shape: readonly [number, number]) =>
-            (await loader.values(`model.layers.${layer}.self_attn.${part}_norm.${kind}`, shape)).slice(
+            (await stored.values(`model.layers.${layer}.self_attn.${part}_norm.${kind}`, shape)).slice(
               index * headDim,
               (index + 1) * headDim,
             );
@@ -115,7 +115,7 @@ describe('loading Lumina-mGPT', () => {
           assert.deepEqual([...(await tensor.read())], expected, `layer ${layer}, ${kind}`);
         }
       }
-      loader.dispose();
+      dispose();
     };
     await fc.assert(fc.asyncProperty(layouts, check), { numRuns: 8 });
   });

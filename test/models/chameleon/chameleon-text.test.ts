@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { generate } from '../../../src/generate.ts';
-import { CHAMELEON_PRESETS, type ChameleonConfig, chameleonPositions } from '../../../src/models/chameleon/config.ts';
-import { Chameleon } from '../../../src/models/chameleon/index.ts';
-import { chameleonText, expectChameleonTokens, imageToken } from '../../../src/models/chameleon/tokens.ts';
+import type { ChameleonConfig } from '../../../src/models/chameleon/config.ts';
+import { chameleon } from '../../../src/models/chameleon/family.ts';
+import { chameleonText, imageToken } from '../../../src/models/chameleon/tokens.ts';
+import type { ImageModel } from '../../../src/models/image-model.ts';
+import { modelDefinition } from '../../../src/models/registry.ts';
+import type { TextPrompt } from '../../../src/models/text/prompt.ts';
 import { loadTokenizer, makeTokenizer, type TextTokenizer } from '../../../src/models/text/tokenizer/tokenizer.ts';
 import type { Checkpoint } from '../../../src/tensor/checkpoint/checkpoint.ts';
 import { FormatError, OptionError } from '../../../src/tensor/errors.ts';
 import type { Runtime } from '../../../src/tensor/runtime.ts';
-import { luminaConfig, splitCheckpoint } from '../../support/chameleon.ts';
+import { luminaConfig, openLumina, splitCheckpoint } from '../../support/chameleon.ts';
 import { type Golden, openGolden } from '../../support/golden.ts';
 import { memoryTensor } from '../../support/memory-checkpoint.ts';
 import { randomValues } from '../../support/random.ts';
@@ -26,9 +29,9 @@ describe('Lumina-mGPT with its tokenizer', () => {
   let config: ChameleonConfig;
   let parts: ReturnType<typeof splitCheckpoint>;
   let tokenizer: TextTokenizer;
-  let model: Chameleon;
+  let model: ImageModel<TextPrompt>;
   const load = async (options: { readonly tokenizer: TextTokenizer; readonly config?: ChameleonConfig }) =>
-    await Chameleon.load(runtime, parts.transformer, parts.vqgan, { name: 'tiny', config, dtype: 'f32', ...options });
+    await openLumina(runtime, parts, { config, ...options });
   before(async () => {
     runtime = await testRuntime();
     golden = await openGolden('chameleon');
@@ -40,7 +43,6 @@ describe('Lumina-mGPT with its tokenizer', () => {
       vocabulary: VOCABULARY,
       tokens: TOKENS,
       mostPromptTokens: 120,
-      positions: chameleonPositions(base.grids, 120),
       vq: { ...base.vq, codebook },
     };
     const { transformer, vqgan } = splitCheckpoint(golden.model);
@@ -63,7 +65,7 @@ describe('Lumina-mGPT with its tokenizer', () => {
   });
 
   /** Embeddings of every row, [R, T, C]. */
-  async function embeddings(prompt: Parameters<Chameleon['condition']>[0]) {
+  async function embeddings(prompt: TextPrompt) {
     using condition = model.condition(prompt, true);
     return { values: await compute(runtime, () => condition.embeddings()), tokens: condition.promptLength };
   }
@@ -159,13 +161,11 @@ describe('Lumina-mGPT with its tokenizer', () => {
     for (let code = 0; code < 8192; code++) names.set(imageToken(code), code + 4);
     for (let grids = 1; grids <= 64; grids++) names.set(`<reserved0${8800 + grids}>`, 8804 + grids);
     const released: TextTokenizer = { ...tokenizer, id: (token) => names.get(token) ?? Number.NaN };
-    for (const { tokens, vq, grids } of Object.values(CHAMELEON_PRESETS)) {
-      expectChameleonTokens(released, tokens, vq.codebook.count, 2 * grids);
+    for (const name of Object.keys(chameleon.presets)) {
+      const definition = modelDefinition(name);
+      definition.expectTokenizer?.(released);
       names.set('IMGIMGIBJBZ', 9000);
-      assert.throws(
-        () => expectChameleonTokens(released, tokens, vq.codebook.count, 2 * grids),
-        /IMGIMGIBJBZ to have id 8195, got 9000/,
-      );
+      assert.throws(() => definition.expectTokenizer?.(released), /IMGIMGIBJBZ to have id 8195, got 9000/);
       names.set('IMGIMGIBJBZ', 8195);
     }
     assert.equal(imageToken(120), 'IMGIMGBCAZ');

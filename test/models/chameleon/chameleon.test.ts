@@ -3,9 +3,9 @@ import { generate } from '../../../src/generate.ts';
 import { linear } from '../../../src/kernels/linear/linear.ts';
 import { qkNorm } from '../../../src/kernels/qk-norm.ts';
 import type { ChameleonConfig } from '../../../src/models/chameleon/config.ts';
-import type { Chameleon } from '../../../src/models/chameleon/index.ts';
-import type { ChameleonLayers } from '../../../src/models/chameleon/model.ts';
+import type { ChameleonLayers } from '../../../src/models/chameleon/definition.ts';
 import { imageGrids, trainedGrids } from '../../../src/models/chameleon/size.ts';
+import type { ImageModel } from '../../../src/models/image-model.ts';
 import type { TextPrompt } from '../../../src/models/text/prompt.ts';
 import { Weights } from '../../../src/tensor/checkpoint/weights.ts';
 import { OptionError } from '../../../src/tensor/errors.ts';
@@ -27,7 +27,7 @@ describe('Lumina-mGPT', () => {
   let golden: Golden;
   let config: ChameleonConfig;
   let layers: ChameleonLayers;
-  let model: Chameleon;
+  let model: ImageModel<TextPrompt>;
   let bare: BareLumina;
   let text: number[];
   let parts: ReturnType<typeof splitCheckpoint>;
@@ -65,7 +65,7 @@ describe('Lumina-mGPT', () => {
     assert.deepEqual(condition.leftPadding, [0, full.length - start.length]);
     assert.deepEqual(condition.positionOffsets, condition.leftPadding);
     const embeddings = await compute(runtime, () => condition.embeddings());
-    const table = await new Weights(parts.transformer, []).values('model.embed_tokens.weight', [
+    const table = await new Weights(parts.transformer).values('model.embed_tokens.weight', [
       config.vocabulary,
       config.width,
     ]);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { generate } from '../../../src/generate.ts';
 import type { JanusConfig } from '../../../src/models/janus/config.ts';
-import { officialName, withOfficialNames } from '../../../src/models/janus/names.ts';
+import { officialName } from '../../../src/models/janus/names.ts';
+import { officialCheckpoint } from '../../../src/models/official-names.ts';
 import { FormatError } from '../../../src/tensor/errors.ts';
 import type { Runtime } from '../../../src/tensor/runtime.ts';
 import { close } from '../../support/close.ts';
@@ -70,7 +71,7 @@ describe('Janus-Pro as transformers saves it', () => {
     const tensor = golden.model.tensors.get('model.generation_embeddings.weight')!;
     const tensors = new Map([...golden.model.tensors, ['gen_embed.weight', { ...tensor, name: 'gen_embed.weight' }]]);
     assert.throws(
-      () => withOfficialNames({ ...golden.model, tensors }),
+      () => officialCheckpoint({ ...golden.model, tensors }, officialName),
       (error) =>
         error instanceof FormatError &&
         /one tensor gen_embed\.weight, got model\.generation_embeddings\.weight and gen_embed\.weight/.test(

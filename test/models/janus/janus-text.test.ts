@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { generate } from '../../../src/generate.ts';
+import type { ImageModel } from '../../../src/models/image-model.ts';
 import type { JanusConfig } from '../../../src/models/janus/config.ts';
-import { Janus } from '../../../src/models/janus/index.ts';
 import { janusTemplate } from '../../../src/models/janus/tokens.ts';
+import type { TextPrompt } from '../../../src/models/text/prompt.ts';
 import { loadTokenizer, makeTokenizer, type TextTokenizer } from '../../../src/models/text/tokenizer/tokenizer.ts';
 import type { Checkpoint } from '../../../src/tensor/checkpoint/checkpoint.ts';
 import { FormatError, OptionError } from '../../../src/tensor/errors.ts';
 import type { Runtime } from '../../../src/tensor/runtime.ts';
 import { type Golden, openGolden } from '../../support/golden.ts';
-import { janusConfig } from '../../support/janus.ts';
+import { janusConfig, openJanus } from '../../support/janus.ts';
 import { memoryTensor } from '../../support/memory-checkpoint.ts';
 import { randomValues } from '../../support/random.ts';
 import { compute, testRuntime } from '../../support/runtime.ts';
@@ -24,9 +25,9 @@ describe('Janus-Pro with its tokenizer', () => {
   let checkpoint: Checkpoint;
   let config: JanusConfig;
   let tokenizer: TextTokenizer;
-  let model: Janus;
+  let model: ImageModel<TextPrompt>;
   const load = async (options: { readonly tokenizer?: TextTokenizer; readonly config?: JanusConfig }) =>
-    await Janus.load(runtime, checkpoint, { name: 'tiny', config, dtype: 'f32', ...options });
+    await openJanus(runtime, checkpoint, { config, ...options });
   before(async () => {
     runtime = await testRuntime();
     golden = await openGolden('janus');
@@ -47,7 +48,7 @@ describe('Janus-Pro with its tokenizer', () => {
   });
 
   /** Embeddings of every row, [R, T, C]. */
-  async function embeddings(from: Janus, prompt: Parameters<Janus['condition']>[0], isGuided: boolean) {
+  async function embeddings(from: ImageModel<TextPrompt>, prompt: TextPrompt, isGuided: boolean) {
     using condition = from.condition(prompt, isGuided);
     return { values: await compute(runtime, () => condition.embeddings()), tokens: condition.promptLength };
   }

@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import { generate } from '../../../src/generate.ts';
+import type { ImageModel } from '../../../src/models/image-model.ts';
 import type { JanusConfig } from '../../../src/models/janus/config.ts';
-import { JANUS_PRESETS } from '../../../src/models/janus/config.ts';
-import { Janus } from '../../../src/models/janus/index.ts';
+import { janus } from '../../../src/models/janus/family.ts';
 import { JANUS_IGNORED } from '../../../src/models/janus/names.ts';
 import { janusTemplate } from '../../../src/models/janus/tokens.ts';
 import { decode } from '../../../src/models/parts/vq/decoder.ts';
-import { modelPreset } from '../../../src/models/registry.ts';
-import { SizeLoader } from '../../../src/models/size-loader.ts';
+import { modelDefinition } from '../../../src/models/registry.ts';
 import type { TextPrompt } from '../../../src/models/text/prompt.ts';
+import { storedShapes } from '../../../src/models/weights/stored-shapes.ts';
 import { Weights } from '../../../src/tensor/checkpoint/weights.ts';
 import { FormatError, OptionError } from '../../../src/tensor/errors.ts';
 import type { Runtime } from '../../../src/tensor/runtime.ts';
 import { close, relativeError } from '../../support/close.ts';
 import { type Golden, openGolden } from '../../support/golden.ts';
-import { type BareJanus, janusConfig, loadBareJanus } from '../../support/janus.ts';
+import { type BareJanus, janusConfig, loadBareJanus, openJanus } from '../../support/janus.ts';
 import { janusSkipped } from '../../support/janus-skipped.ts';
 import { janusTensors } from '../../support/janus-tensors.ts';
 import { compute, testRuntime } from '../../support/runtime.ts';
@@ -31,7 +31,7 @@ describe('Janus-Pro', () => {
   let golden: Golden;
   let config: JanusConfig;
   let bare: BareJanus;
-  let model: Janus;
+  let model: ImageModel<TextPrompt>;
   let ids: number[];
   /** Images of the fixture, and where its interleaved rows stand among ours. */
   let images: number;
@@ -85,7 +85,7 @@ describe('Janus-Pro', () => {
     close(stack(entries, 'attention', rows, all), await golden.values('tf_layer0_attn_out'), TOLERANCE, 'attention');
     close(stack(entries, 'first', rows, all), await golden.values('tf_layer0_out'), TOLERANCE, 'block 0');
     close(stack(entries.slice(1), 'input', rows, all), await golden.values('tf_image_embeds'), TOLERANCE, 'inputs');
-    const gain = await new Weights(golden.model, []).values('language_model.model.norm.weight', [config.width]);
+    const gain = await new Weights(golden.model).values('language_model.model.norm.weight', [config.width]);
     const hidden = normalized(stack(entries, 'last', rows, all), gain, config.normEpsilon);
     close(hidden, await golden.values('tf_last_hidden'), TOLERANCE, 'last hidden state');
   });
@@ -150,10 +150,9 @@ describe('Janus-Pro', () => {
   });
 
   it('takes every tensor of the released checkpoints that drawing needs, and skips every other by its name', async () => {
-    for (const name of Object.keys(JANUS_PRESETS)) {
-      const sizes = new SizeLoader('f16');
-      await modelPreset(name).take('checkpoint', sizes);
-      assert.deepEqual(Object.fromEntries(sizes.shapes), Object.fromEntries(janusTensors(name)));
+    for (const name of Object.keys(janus.presets)) {
+      const shapes = storedShapes(modelDefinition(name).parts.checkpoint?.weights);
+      assert.deepEqual(Object.fromEntries(shapes), Object.fromEntries(janusTensors(name)));
       const isSkipped = (tensor: string) => JANUS_IGNORED.some((pattern) => pattern.test(tensor));
       assert.deepEqual([...janusTensors(name).keys()].filter(isSkipped), []);
       assert.deepEqual(
@@ -174,7 +173,7 @@ describe('Janus-Pro', () => {
     const before = runtime.liveBytes;
     for (const [checkpoint, text] of refused) {
       await assert.rejects(
-        Janus.load(runtime, checkpoint, { name: 'tiny', config }),
+        openJanus(runtime, checkpoint, { config }),
         (error) => error instanceof FormatError && text.test(error.message),
       );
     }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type GenerateOptions, generate } from '../../../src/generate.ts';
+import type { ImageModel } from '../../../src/models/image-model.ts';
 import type { LlamaGenPrompt } from '../../../src/models/llamagen/condition.ts';
-import type { LlamaGen } from '../../../src/models/llamagen/index.ts';
 import { cleanCaption } from '../../../src/models/text/caption/caption-text.ts';
 import { loadTokenizer, type TextTokenizer } from '../../../src/models/text/tokenizer/tokenizer.ts';
 import { FormatError, OptionError } from '../../../src/tensor/errors.ts';
@@ -39,7 +39,7 @@ async function goldenCaptions(): Promise<{ ids: number[][]; features: Float32Arr
 describe('LlamaGen from text', () => {
   let runtime: Runtime;
   let tokenizer: TextTokenizer;
-  let model: LlamaGen;
+  let model: ImageModel<LlamaGenPrompt>;
 
   before(async () => {
     runtime = await testRuntime();

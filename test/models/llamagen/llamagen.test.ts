@@ -24,7 +24,8 @@ async function open(folder: string): Promise<Fixture> {
     const classes = Array.from(await golden.values('class_ids'));
     return { golden, model, prompt: { classes }, images: classes.length };
   }
-  const { tokens, width } = config.condition;
+  const { tokens, encoder } = config.condition;
+  const { width } = encoder;
   const features = Float32Array.from(await golden.values('caption_embs'));
   const masks = Array.from(await golden.values('caption_masks'));
   const images = features.length / tokens / width;

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { GpuLoader } from '../../../src/models/gpu-loader.ts';
 import { bucket } from '../../../src/models/parts/t5/buckets.ts';
 import { FLAN_T5_XL, T5_IGNORED, type T5Config } from '../../../src/models/parts/t5/config.ts';
-import { loadT5Encoder } from '../../../src/models/parts/t5/load.ts';
 import { encodeText } from '../../../src/models/parts/t5/model.ts';
-import { SizeLoader } from '../../../src/models/size-loader.ts';
-import { Weights } from '../../../src/tensor/checkpoint/weights.ts';
+import { t5Weights } from '../../../src/models/parts/t5/weights.ts';
+import { loadWeights } from '../../../src/models/weights/load-weights.ts';
+import { expectFit, parameterCount, storedShapes } from '../../../src/models/weights/stored-shapes.ts';
 import { close } from '../../support/close.ts';
 import { openGolden } from '../../support/golden.ts';
 import { goldenT5Config } from '../../support/golden-t5.ts';
+import { memoryTensor } from '../../support/memory-checkpoint.ts';
 import { compute, testRuntime } from '../../support/runtime.ts';
 
 const TOKENS = 120;
@@ -34,9 +34,12 @@ describe('T5 encoder', () => {
   it('gives the features of the reference, which pads behind and then moves them behind their padding', async () => {
     const runtime = await testRuntime();
     const golden = await openGolden('t5');
-    const loader = new GpuLoader(runtime, new Weights(golden.model, T5_IGNORED), 'f32');
-    const encoder = await loadT5Encoder(loader, goldenT5Config(), TOKENS);
-    loader.weights.finish();
+    const weights = t5Weights(goldenT5Config(), TOKENS);
+    expectFit(weights, golden.model, T5_IGNORED);
+    const { layers: encoder, dispose } = await loadWeights(runtime, weights, {
+      checkpoint: golden.model,
+      dtype: 'f32',
+    });
     const { ids, leftPadding } = leftPadded(await golden.values('ids'), await golden.values('mask'));
     using idsTensor = runtime.tensor([ids.length], 'u32', 'ids', ids);
     using startsTensor = runtime.tensor([leftPadding.length], 'u32', 'starts', Uint32Array.from(leftPadding));
@@ -47,7 +50,7 @@ describe('T5 encoder', () => {
     close(features, await golden.values('features'), { absolute: 2e-4, relative: 1e-4 });
     const padding = features.subarray(0, leftPadding[0]! * goldenT5Config().width);
     assert.ok(padding.every((value) => value === 0));
-    loader.dispose();
+    dispose();
     await golden.close();
   });
 
@@ -64,12 +67,12 @@ describe('T5 encoder', () => {
 
   it('takes the embedding table under either name, and every other tensor by the names of transformers', async () => {
     for (const name of ['shared.weight', 'encoder.embed_tokens.weight'] as const) {
-      const sizes = new SizeLoader('f16');
       const small: T5Config = { ...FLAN_T5_XL, layers: 2 };
-      await loadT5Encoder(sizes, small, TOKENS, name);
-      assert.deepEqual(sizes.shapes.get(name), [32128, 2048]);
+      const table = memoryTensor(name, { shape: [1], values: new Float32Array(1) });
+      const shapes = storedShapes(t5Weights(small, TOKENS), { tensors: new Map([[name, table]]) });
+      assert.deepEqual(shapes.get(name), [32128, 2048]);
       assert.deepEqual(
-        [...sizes.shapes].filter(([tensor]) => tensor.startsWith('encoder.block.1.')),
+        [...shapes].filter(([tensor]) => tensor.startsWith('encoder.block.1.')),
         [
           ['encoder.block.1.layer.0.SelfAttention.q.weight', [2048, 2048]],
           ['encoder.block.1.layer.0.SelfAttention.k.weight', [2048, 2048]],
@@ -86,8 +89,6 @@ describe('T5 encoder', () => {
   });
 
   it('has the parameters of flan-t5-xl: 1,223,527,424 in the encoder', async () => {
-    const sizes = new SizeLoader('f16');
-    await loadT5Encoder(sizes, FLAN_T5_XL, TOKENS);
-    assert.equal(sizes.parameters, 1_223_527_424);
+    assert.equal(parameterCount(t5Weights(FLAN_T5_XL, TOKENS)), 1_223_527_424);
   });
 });

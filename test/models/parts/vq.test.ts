@@ -3,12 +3,13 @@ import fc from 'fast-check';
 import { toBytes } from '../../../src/image.ts';
 import { conv } from '../../../src/kernels/conv/conv.ts';
 import { embedding } from '../../../src/kernels/embedding.ts';
-import { GpuLoader, normalizeRows } from '../../../src/models/gpu-loader.ts';
+import type { MatrixDtype } from '../../../src/kernels/linear/weight.ts';
 import { VQ_IGNORED, VQ_PRESETS, type VqConfig, vqPreset } from '../../../src/models/parts/vq/config.ts';
 import { attentionBlock, codes, decode, resnetBlock, type VqDecoder } from '../../../src/models/parts/vq/decoder.ts';
-import { loadVqDecoder } from '../../../src/models/parts/vq/load.ts';
+import { vqWeights } from '../../../src/models/parts/vq/weights.ts';
+import { type LoadedWeights, loadWeights, normalizeRows } from '../../../src/models/weights/load-weights.ts';
+import { expectFit } from '../../../src/models/weights/stored-shapes.ts';
 import type { Checkpoint } from '../../../src/tensor/checkpoint/checkpoint.ts';
-import { Weights } from '../../../src/tensor/checkpoint/weights.ts';
 import { FormatError, OptionError, ShapeError } from '../../../src/tensor/errors.ts';
 import type { Runtime } from '../../../src/tensor/runtime.ts';
 import type { Tensor } from '../../../src/tensor/tensor.ts';
@@ -29,18 +30,21 @@ const PLACES = GRID.lines * GRID.lineLength;
 describe('VQ decoder', () => {
   let runtime: Runtime;
   let golden: Golden;
-  let loader: GpuLoader;
+  let loaded: LoadedWeights<ReturnType<typeof vqWeights>>;
   let decoder: VqDecoder;
   before(async () => {
     runtime = await testRuntime();
     golden = await openGolden('llamagen-vq');
-    loader = new GpuLoader(runtime, new Weights(golden.model, VQ_IGNORED), 'f32');
-    decoder = await loadVqDecoder(loader, CONFIG);
+    loaded = await load(golden.model, CONFIG, 'f32');
+    decoder = loaded.layers;
   });
   after(async () => {
-    loader.dispose();
+    loaded.dispose();
     await golden.close();
   });
+
+  const load = async (checkpoint: Checkpoint, config: VqConfig, dtype: MatrixDtype) =>
+    await loadWeights(runtime, vqWeights(config), { checkpoint, dtype });
 
   /** Image `index` of a golden tensor [B, C, Y, X], as [Y, X, C]. */
   async function channelsLast(name: string, index: number): Promise<Float32Array> {
@@ -69,7 +73,7 @@ describe('VQ decoder', () => {
   }
 
   it('takes every tensor of the reference but those of the encoder', () => {
-    loader.weights.finish();
+    expectFit(vqWeights(CONFIG), golden.model, VQ_IGNORED);
   });
 
   it('looks up code vectors of length 1', () =>
@@ -108,25 +112,23 @@ describe('VQ decoder', () => {
   });
 
   it('draws nearly the same image from weights in f16', async () => {
-    const halves = new GpuLoader(runtime, new Weights(golden.model, VQ_IGNORED), 'f16');
-    const half = await loadVqDecoder(halves, CONFIG);
+    const { layers: half, dispose } = await load(golden.model, CONFIG, 'f16');
 
     // Each weight is off by up to 2^-11 of itself, in 18 layers one after another; the errors add like independent ones,
     // √18 · 2^-11 = 2e-3 of values of about 1 to 2, and the worst of 1,536 pixels is four times the usual.
     await expectTap('image', 1.6e-2, (ids) => decode(half, ids, GRID));
 
-    halves.dispose();
+    dispose();
   });
 
   it('gives back all memory of weights and scratch', async () => {
     const before = runtime.liveBytes;
-    const again = new GpuLoader(runtime, new Weights(golden.model, VQ_IGNORED), 'f16');
-    const half = await loadVqDecoder(again, CONFIG);
+    const { layers: half, dispose } = await load(golden.model, CONFIG, 'f16');
     using ids = await tokens(0);
     (await runtime.record('decode', () => decode(half, ids, GRID))).dispose();
     ids.dispose();
 
-    again.dispose();
+    dispose();
 
     assert.equal(runtime.liveBytes, before);
   });
@@ -144,14 +146,10 @@ describe('VQ decoder', () => {
       ...golden.model,
       tensors: new Map([...golden.model.tensors].filter(([own]) => own !== name)),
     });
-    const load = async (checkpoint: Checkpoint, config: VqConfig) => {
-      const wrong = new GpuLoader(runtime, new Weights(checkpoint, VQ_IGNORED), 'f32');
-      await loadVqDecoder(wrong, config).finally(() => wrong.dispose());
-    };
 
-    await assert.rejects(load(without('decoder.conv_out.bias'), CONFIG), namesAll('decoder.conv_out.bias'));
+    await assert.rejects(load(without('decoder.conv_out.bias'), CONFIG, 'f32'), namesAll('decoder.conv_out.bias'));
     await assert.rejects(
-      load(golden.model, { ...CONFIG, zChannels: 64 }),
+      load(golden.model, { ...CONFIG, zChannels: 64 }, 'f32'),
       namesAll('post_quant_conv.bias', '[64]', '[32]'),
     );
   });

@@ -32,7 +32,7 @@ describe('a sharded checkpoint', () => {
   it('has the tensors of all shards, and closes them with itself', async () => {
     const checkpoint = await openShards(source(INDEX), open);
     assert.deepEqual([...checkpoint.tensors.keys()], ['a', 'b', 'c']);
-    const weights = new Weights(checkpoint, []);
+    const weights = new Weights(checkpoint);
     assert.deepEqual([...(await weights.values('c', [3]))], [4, 5, 6]);
     assert.deepEqual([...(await weights.values('a', [2]))], [1, 2]);
     await checkpoint.close();

@@ -35,7 +35,7 @@ describe('a checkpoint on a server', () => {
 
         const { checkpoint } = await openFiles('hf:owner/tiny', options);
         const atOpening = bytesAsked(server);
-        const weights = new Weights(checkpoint, []);
+        const weights = new Weights(checkpoint);
         let row = 0;
         for await (const { values } of weights.rows('matrix', [ROWS, WIDTH], { shape: [ROWS * WIDTH] })) {
           assert.ok(values.byteLength <= SLICE_BYTES);

@@ -1,5 +1,9 @@
 /** Sizes of T5 encoders. Source: the config.json of google/flan-t5-xl. */
 
+import { multipleOf, required } from '../../../tensor/checks.ts';
+import type { OptionTable } from '../../../tensor/options.ts';
+import { EPSILON, SIZE } from '../config-checks.ts';
+
 export interface T5Config {
   readonly layers: number;
   readonly heads: number;
@@ -15,6 +19,18 @@ export interface T5Config {
   readonly maxDistance: number;
   readonly normEpsilon: number;
 }
+
+export const T5_OPTIONS: OptionTable<T5Config>['options'] = {
+  layers: required(SIZE),
+  heads: required(SIZE),
+  headDim: required(multipleOf(4)),
+  width: required(SIZE),
+  intermediateSize: required(SIZE),
+  vocabulary: required(SIZE),
+  buckets: required(multipleOf(2)),
+  maxDistance: required(SIZE),
+  normEpsilon: required(EPSILON),
+};
 
 /** What LlamaGen's text-conditional models read captions with. */
 export const FLAN_T5_XL: T5Config = {
@@ -44,6 +60,3 @@ export const EMOJI_T5: T5Config = {
 
 /** What a checkpoint of the whole T5 holds beside its encoder, and the second name of the embedding table. */
 export const T5_IGNORED: readonly RegExp[] = [/^decoder\./, /^lm_head\.weight$/, /^encoder\.embed_tokens\.weight$/];
-
-/** What stays in float when the matrices of the blocks are quantized: nothing, for tables and norms are no matrices. */
-export const T5_FLOAT: readonly RegExp[] = [];

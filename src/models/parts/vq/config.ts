@@ -1,6 +1,9 @@
 /** Sizes of VQ tokenizers laid out as LlamaGen's. Source: tokenizer/tokenizer_image/vq_model.py, ModelArgs and VQ_models. */
 
+import { flag, listOf, multipleOf, nested, oneOf, required, whole } from '../../../tensor/checks.ts';
 import { OptionError } from '../../../tensor/errors.ts';
+import type { OptionTable } from '../../../tensor/options.ts';
+import { SIZE } from '../config-checks.ts';
 
 export interface VqConfig {
   readonly codebook: {
@@ -19,6 +22,9 @@ export interface VqConfig {
   /** Whose names the tensors have, and whether attention stands in the coarsest level: LlamaGen's, or Chameleon's VQGAN. */
   readonly layout?: 'llamagen' | 'chameleon';
 }
+
+/** Of channels, in every norm: vq_model.py, Normalize. */
+export const GROUPS = 32;
 
 const LLAMAGEN = {
   codebook: { count: 16384, width: 8, normalized: true },
@@ -55,6 +61,21 @@ export function vqPreset(name: string): VqConfig {
   throw new OptionError(`vqPreset: expected one of ${Object.keys(VQ_PRESETS).join(', ')}, got ${name}`);
 }
 
+export const VQ_OPTIONS: OptionTable<VqConfig>['options'] = {
+  codebook: required(nested({ count: required(SIZE), width: required(SIZE), normalized: required(flag) })),
+  zChannels: required(SIZE),
+  baseChannels: required(multipleOf(GROUPS)),
+  multipliers: required(listOf('a list of whole numbers from 1', whole(1), 1)),
+  residualBlocks: required(whole(0)),
+  layout: oneOf('llamagen', 'chameleon'),
+};
+
+/** Of options that hold the sizes, or a name of released ones: with the sizes. */
+export function withVqSizes<Options extends { readonly vq?: VqConfig | string }>(options: Options) {
+  const { vq } = options;
+  return typeof vq === 'string' ? { ...options, vq: vqPreset(vq) } : options;
+}
+
 /** Tensors that a tokenizer may hold and decoding does not need; each may stand behind a family's prefix. */
 export const VQ_IGNORED: readonly RegExp[] = [
   /(^|\.)encoder\./,
@@ -62,6 +83,3 @@ export const VQ_IGNORED: readonly RegExp[] = [
   /(^|\.)quantize\.codebook_used$/,
   /(^|\.)loss\./,
 ];
-
-/** A tokenizer stays in float whole: it is small, runs once an image, and every error in it is seen. */
-export const VQ_FLOAT: readonly RegExp[] = [/./];

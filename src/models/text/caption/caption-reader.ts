@@ -28,18 +28,20 @@ export interface CaptionFeatures {
   dispose(): void;
 }
 
-/** Throws FormatError for a tokenizer of another model than T5. */
 export function captionReader(
   encoder: T5Encoder,
   { vocabulary }: Pick<T5Config, 'vocabulary'>,
   tokenizer: TextTokenizer | undefined,
 ): CaptionReader {
-  if (!tokenizer) return { encoder, vocabulary, encode: undefined };
+  return { encoder, vocabulary, encode: tokenizer && ((prompt) => tokenizer.encode(cleaned(prompt))) };
+}
+
+/** Throws FormatError for a tokenizer of another model than T5. */
+export function expectCaptionTokenizer(tokenizer: TextTokenizer, { vocabulary }: Pick<T5Config, 'vocabulary'>): void {
   if (tokenizer.vocabulary > vocabulary || tokenizer.encode('a').at(-1) !== tokenizer.id(END))
     throw new FormatError(
       `${tokenizer.name}: expected at most ${vocabulary} ids and ${END} behind every text, got ${tokenizer.vocabulary} and ${tokenizer.token(tokenizer.encode('a').at(-1) ?? 0)}; this tokenizer does not belong to the text encoder`,
     );
-  return { encoder, vocabulary, encode: (prompt) => tokenizer.encode(cleaned(prompt)) };
 }
 
 /**

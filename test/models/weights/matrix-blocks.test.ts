@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { LANES, packBlock } from '../../../src/kernels/linear/weight.ts';
-import { GpuLoader } from '../../../src/models/gpu-loader.ts';
-import type { LinearSource } from '../../../src/models/layer-loader.ts';
-import { matrixBlocks } from '../../../src/models/parts/matrix-blocks.ts';
+import { loadWeights } from '../../../src/models/weights/load-weights.ts';
+import { matrixBlocks } from '../../../src/models/weights/matrix-blocks.ts';
+import { type MatrixSpec, matrix } from '../../../src/models/weights/weight-spec.ts';
 import { Weights } from '../../../src/tensor/checkpoint/weights.ts';
 import { FormatError } from '../../../src/tensor/errors.ts';
 import { randomValues } from '../../support/random.ts';
 import { testRuntime } from '../../support/runtime.ts';
 import { valueCheckpoint } from '../../support/value-checkpoint.ts';
 
-async function blocksOf(weights: Weights, source: LinearSource) {
+async function blocksOf(weights: Weights, spec: MatrixSpec) {
   const blocks = [];
-  for await (const block of matrixBlocks(weights, source)) blocks.push(block);
+  for await (const block of matrixBlocks(weights, spec)) blocks.push(block);
   return blocks;
 }
 
@@ -29,12 +29,10 @@ describe('blocks of a checkpoint', () => {
       const all = Float32Array.from(matrices.flatMap((matrix) => [...matrix]));
       const owners = sizes.flatMap((size, i) => Array.from({ length: size }, () => names[i]!));
 
-      const blocks = await blocksOf(new Weights(valueCheckpoint('file', tensors), []), {
-        name: names,
-        heights: sizes,
-        inputs,
-        outputs,
-      });
+      const blocks = await blocksOf(
+        new Weights(valueCheckpoint('file', tensors)),
+        matrix({ name: names, heights: sizes, inputs, outputs }),
+      );
 
       assert.equal(blocks.length, Math.ceil(outputs / LANES));
       for (const [i, block] of blocks.entries()) {
@@ -60,19 +58,18 @@ describe('blocks of a checkpoint', () => {
       for (const bad of ['gate', 'up', 'norm']) {
         const values = (name: string, count: number) =>
           randomValues(1, count).map((v, i) => (name === bad && i === 5 ? wrong : v));
-        const matrix = (name: string) => ({ shape: [40, 16], values: values(name, 640) });
-        const tensors = { gate: matrix('gate'), up: matrix('up'), norm: { shape: [16], values: values('norm', 16) } };
+        const made = (name: string) => ({ shape: [40, 16], values: values(name, 640) });
+        const tensors = { gate: made('gate'), up: made('up'), norm: { shape: [16], values: values('norm', 16) } };
         const before = runtime.liveBytes;
-        const loader = new GpuLoader(runtime, new Weights(valueCheckpoint('file', tensors), []), 'int4');
+        const tree = matrix({ name: 'gate', up: 'up', gain: 'norm', inputs: 16, outputs: 40 });
 
-        const load = loader.linear({ name: 'gate', up: 'up', gain: 'norm', inputs: 16, outputs: 40 });
+        const load = loadWeights(runtime, tree, { checkpoint: valueCheckpoint('file', tensors), dtype: 'int4' });
 
         const named = bad === 'up' ? 'up, norm' : 'gate, norm';
         await assert.rejects(
           load,
           (error) => error instanceof FormatError && error.message.startsWith(`file: ${named}: expected finite`),
         );
-        loader.dispose();
         assert.equal(runtime.liveBytes, before);
       }
     }

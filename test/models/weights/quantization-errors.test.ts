@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { GROUP, QMAX } from '../../src/kernels/linear/quantize.ts';
-import { blockBytes } from '../../src/kernels/linear/weight.ts';
-import { ErrorLoader, relativeError } from '../../src/models/error-loader.ts';
-import { fittingPresets } from '../../src/models/fitting.ts';
-import { quantizationErrors } from '../../src/models/quantization-errors.ts';
-import { SizeLoader } from '../../src/models/size-loader.ts';
-import { openCheckpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
-import { Weights } from '../../src/tensor/checkpoint/weights.ts';
-import { halfBits, halfValue } from '../../src/tensor/dtype.ts';
-import { FormatError } from '../../src/tensor/errors.ts';
-import { fileSource } from '../../src/tensor/source/file-node.ts';
-import { randomValues } from '../support/random.ts';
-import { valueCheckpoint } from '../support/value-checkpoint.ts';
+import { GROUP, QMAX } from '../../../src/kernels/linear/quantize.ts';
+import { blockBytes } from '../../../src/kernels/linear/weight.ts';
+import { fittingModels } from '../../../src/models/fitting.ts';
+import { likelyMatrices, quantizationErrors, relativeError } from '../../../src/models/weights/quantization-errors.ts';
+import { weightBytes } from '../../../src/models/weights/weight-bytes.ts';
+import { matrix } from '../../../src/models/weights/weight-spec.ts';
+import { openCheckpoint } from '../../../src/tensor/checkpoint/checkpoint.ts';
+import { halfBits, halfValue } from '../../../src/tensor/dtype.ts';
+import { FormatError } from '../../../src/tensor/errors.ts';
+import { fileSource } from '../../../src/tensor/source/file-node.ts';
+import { randomValues } from '../../support/random.ts';
+import { valueCheckpoint } from '../../support/value-checkpoint.ts';
 
 /** w − ŵ of each value of a row, by the definition. */
 function rowErrors(row: Float32Array, most: number): number[] {
@@ -38,11 +37,11 @@ describe('errors of quantization', () => {
       const stored = names.map((name, i) => [name, { shape: [outputs, inputs], values: matrices[i]! }] as const);
       const tensors = { ...Object.fromEntries(stored), gain: { shape: [inputs], values: gain } };
 
-      const loader = new ErrorLoader(new Weights(valueCheckpoint('file', tensors), []), dtype);
-      await loader.linear({ name: 'gate', up: 'up', gain: 'gain', inputs, outputs });
+      const tree = matrix({ name: 'gate', up: 'up', gain: 'gain', inputs, outputs });
+      const measured = await quantizationErrors(tree, valueCheckpoint('file', tensors), { dtype });
 
       assert.deepEqual(
-        loader.matrices.map(({ name, shape, bytes }) => ({ name, shape, bytes })),
+        measured.map(({ name, shape, bytes }) => ({ name, shape, bytes })),
         names.map((name) => ({
           name,
           shape: [outputs, inputs],
@@ -57,26 +56,27 @@ describe('errors of quantization', () => {
         ),
       );
       // q times a scale is exact in f32: 7 and 11 bits
-      for (const [i, { errorSquares, weightSquares, largest }] of loader.matrices.entries()) {
+      for (const [i, { errorSquares, weightSquares, largest }] of measured.entries()) {
         const near = (a: number, b: number) => assert.ok(Math.abs(a - b) <= 1e-12 * b, `${a} ${b}`);
         near(errorSquares, square(errors[i]!));
         near(weightSquares, square([...folded[i]!]));
         near(largest, Math.max(...errors[i]!.map(Math.abs)));
       }
       const together = Math.sqrt(square(errors.flat()) / square(folded.flatMap((matrix) => [...matrix])));
-      assert.ok(Math.abs(relativeError(loader.matrices) - together) < 1e-12);
+      assert.ok(Math.abs(relativeError(measured) - together) < 1e-12);
     });
     await fc.assert(property, { numRuns: 60 });
   });
 
   it('are measured of the matrices that the model quantizes, in the order of loading', async () => {
     const checkpoint = await openCheckpoint(await fileSource('checkpoints/emoji/gpt.safetensors'));
-    const [fit] = await fittingPresets(checkpoint);
+    const [fit] = fittingModels(checkpoint);
+    const { weights } = fit!.definition.parts[fit!.part]!;
 
-    const matrices = await quantizationErrors(checkpoint, 'int4', { fit: fit! });
+    const matrices = await quantizationErrors(weights, checkpoint, { dtype: 'int4' });
 
     await checkpoint.close();
-    assert.equal(fit?.preset.name, 'emoji');
+    assert.equal(fit?.definition.name, 'emoji');
     assert.deepEqual(
       matrices.filter(({ dtype }) => dtype === 'f16').map(({ name }) => name),
       ['output.weight'],
@@ -92,9 +92,7 @@ describe('errors of quantization', () => {
         'feed_forward.w2.weight',
       ],
     );
-    const sizes = new SizeLoader('int4', fit!.preset.unquantized('checkpoint'));
-    await fit!.preset.take('checkpoint', sizes);
-    assert.ok(matrices.reduce((sum, { bytes }) => sum + bytes, 0) < sizes.bytes); // tables and vectors beside them
+    assert.ok(matrices.reduce((sum, { bytes }) => sum + bytes, 0) < weightBytes(weights, 'int4')); // tables and vectors beside them
   });
 
   it('of an unknown checkpoint are measured of all that look like matrices of blocks', async () => {
@@ -114,9 +112,9 @@ describe('errors of quantization', () => {
       }),
     );
     const checkpoint = valueCheckpoint('file', tensors);
-    assert.deepEqual(await fittingPresets(checkpoint), []);
+    assert.deepEqual(fittingModels(checkpoint), []);
 
-    const matrices = await quantizationErrors(checkpoint, 'int8');
+    const matrices = await quantizationErrors(likelyMatrices(checkpoint), checkpoint, { dtype: 'int8' });
 
     assert.deepEqual(
       matrices.map(({ name }) => name),
@@ -124,14 +122,14 @@ describe('errors of quantization', () => {
     );
     tensors['blocks.0.q.weight']!.values[3] = Number.NaN;
     await assert.rejects(
-      quantizationErrors(checkpoint, 'int8'),
+      quantizationErrors(likelyMatrices(checkpoint), checkpoint, { dtype: 'int8' }),
       (error) => error instanceof FormatError && /^file: blocks\.0\.q\.weight: expected finite/.test(error.message),
     );
   });
 
   it('of zeros are none', async () => {
     const checkpoint = valueCheckpoint('file', { w: { shape: [32, 32], values: new Float32Array(1024) } });
-    const matrices = await quantizationErrors(checkpoint, 'int4');
+    const matrices = await quantizationErrors(likelyMatrices(checkpoint), checkpoint, { dtype: 'int4' });
     assert.deepEqual([relativeError(matrices), relativeError([])], [0, 0]);
   });
 });

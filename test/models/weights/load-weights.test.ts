@@ -1,12 +1,13 @@
 import fc from 'fast-check';
-import { linear } from '../../src/kernels/linear/linear.ts';
-import { GpuLoader } from '../../src/models/gpu-loader.ts';
-import { Weights } from '../../src/tensor/checkpoint/weights.ts';
-import { linearOracle } from '../oracle/linear.ts';
-import { close } from '../support/close.ts';
-import { memoryCheckpoint } from '../support/memory-checkpoint.ts';
-import { randomValues } from '../support/random.ts';
-import { compute, testRuntime } from '../support/runtime.ts';
+import { linear } from '../../../src/kernels/linear/linear.ts';
+import { loadWeights } from '../../../src/models/weights/load-weights.ts';
+import { expectFit } from '../../../src/models/weights/stored-shapes.ts';
+import { matrix } from '../../../src/models/weights/weight-spec.ts';
+import { linearOracle } from '../../oracle/linear.ts';
+import { close } from '../../support/close.ts';
+import { memoryCheckpoint } from '../../support/memory-checkpoint.ts';
+import { randomValues } from '../../support/random.ts';
+import { compute, testRuntime } from '../../support/runtime.ts';
 
 interface Case {
   /** Outputs of each matrix: around the blocks of 32. */
@@ -47,9 +48,7 @@ async function checkStack({ heights, inputs, hasGain, hasBias, seed }: Case): Pr
     bias: { shape: [outputs], values: bias },
   });
   const ignored = [...(hasGain ? [] : [/^gain$/]), ...(hasBias ? [] : [/^bias$/])];
-  const loader = new GpuLoader(runtime, new Weights(checkpoint, ignored), 'f32');
-
-  const weight = await loader.linear({
+  const tree = matrix({
     name: matrices.map(([name]) => name),
     heights,
     inputs,
@@ -57,10 +56,13 @@ async function checkStack({ heights, inputs, hasGain, hasBias, seed }: Case): Pr
     ...(hasGain && { gain: 'gain' }),
     ...(hasBias && { bias: 'bias' }),
   });
-  loader.weights.finish();
+  expectFit(tree, checkpoint, ignored);
+
+  const { layers: weight, dispose } = await loadWeights(runtime, tree, { checkpoint, dtype: 'f32' });
+
   using x = runtime.tensor([1, inputs], 'f32', 'x', input);
   const y = await compute(runtime, () => linear(x, weight));
-  loader.dispose();
+  dispose();
 
   const expected = linearOracle(
     input.map((v, i) => v * gain[i]!),
@@ -73,7 +75,7 @@ async function checkStack({ heights, inputs, hasGain, hasBias, seed }: Case): Pr
   close(y, expected, { absolute: 2 ** -23 * (inputs + 2) * (inputs + 1) });
 }
 
-describe('GpuLoader', () => {
+describe('loaded weights', () => {
   it('stacks matrices of any heights row by row, with gain and bias, at blocks that none of them ends with', async () => {
     await fc.assert(fc.asyncProperty(cases, checkStack), { numRuns: 30 });
   });
@@ -91,11 +93,11 @@ describe('GpuLoader', () => {
       const input = randomValues(seed + 2, inputs);
       const shape = [height, inputs];
       const checkpoint = memoryCheckpoint({ gate: { shape, values: gate }, up: { shape, values: up } });
-      const loader = new GpuLoader(runtime, new Weights(checkpoint, []), 'f32');
-      const weight = await loader.linear({ name: 'gate', up: 'up', inputs, outputs: height });
+      const tree = matrix({ name: 'gate', up: 'up', inputs, outputs: height });
+      const { layers: weight, dispose } = await loadWeights(runtime, tree, { checkpoint, dtype: 'f32' });
       using x = runtime.tensor([1, inputs], 'f32', 'x', input);
       const y = await compute(runtime, () => linear(x, weight));
-      loader.dispose();
+      dispose();
       const [g, u] = [gate, up].map((matrix) => linearOracle(input, matrix, 1, inputs, height)) as [
         Float64Array,
         Float64Array,

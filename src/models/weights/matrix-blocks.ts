@@ -2,7 +2,7 @@
 
 import { LANES, packBlock } from '../../kernels/linear/weight.ts';
 import type { Weights } from '../../tensor/checkpoint/weights.ts';
-import { type LinearSource, stackedMatrices } from '../layer-loader.ts';
+import { type MatrixSpec, stackedMatrices } from './weight-spec.ts';
 
 export interface MatrixBlock {
   /** Counts through the layer; gate and up blocks of a paired one take turns. */
@@ -16,15 +16,15 @@ export interface MatrixBlock {
 }
 
 /** Every block of a layer. Throws FormatError for a tensor that is missing or of another shape. */
-export async function* matrixBlocks(weights: Weights, source: LinearSource): AsyncGenerator<MatrixBlock> {
-  const { inputs, outputs, up } = source;
-  const gain = source.gain === undefined ? undefined : await weights.values(source.gain, [inputs]);
-  const stacked = stackedMatrices(source);
+export async function* matrixBlocks(weights: Weights, spec: MatrixSpec): AsyncGenerator<MatrixBlock> {
+  const { inputs, outputs, up, gain: gainName } = spec;
+  const gain = gainName === undefined ? undefined : await weights.values(gainName, [inputs]);
+  const stacked = stackedMatrices(spec);
   const sides = up === undefined ? [stacked] : [stacked, [[up, outputs] as const]];
   for (const [side, matrices] of sides.entries()) {
     let index = side;
-    for await (const { rows, names } of blockRows(weights, matrices, source)) {
-      const place = `${weights.checkpoint.name}: ${[...names, ...(gain ? [source.gain] : [])].join(', ')}`;
+    for await (const { rows, names } of blockRows(weights, matrices, spec)) {
+      const place = `${weights.checkpoint.name}: ${[...names, ...(gain ? [gainName] : [])].join(', ')}`;
       yield { index, outputs: rows.length / inputs, values: packBlock(rows, inputs, gain), place };
       index += sides.length;
     }
@@ -35,7 +35,7 @@ export async function* matrixBlocks(weights: Weights, source: LinearSource): Asy
 async function* blockRows(
   weights: Weights,
   matrices: readonly (readonly [string, number])[],
-  { inputs, outputs, shape, rows }: LinearSource,
+  { inputs, outputs, shape, rows }: MatrixSpec,
 ): AsyncGenerator<{ readonly rows: Float32Array; readonly names: readonly string[] }> {
   const range = rows && { from: rows.first, to: rows.first + outputs };
   const size = LANES * inputs;

@@ -1,0 +1,103 @@
+/** Janus-Pro's models. Sources: deepseek-ai/Janus, janus/models/modeling_vlm.py and generation_inference.py. */
+
+import { embedding, lastRows } from '../../kernels/embedding.ts';
+import { linear } from '../../kernels/linear/linear.ts';
+import { OptionError } from '../../tensor/errors.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { defineModel, type ModelDefinition, patchOf } from '../family.ts';
+import { llamaWeights } from '../parts/llama.ts';
+import { forward } from '../parts/transformer.ts';
+import { decode } from '../parts/vq/decoder.ts';
+import { vqWeights } from '../parts/vq/weights.ts';
+import { textCondition } from '../text/condition.ts';
+import { expectSize, promptIds, type TextPrompt } from '../text/prompt.ts';
+import { type Loaded, matrix, table } from '../weights/weight-spec.ts';
+import type { JanusConfig } from './config.ts';
+import { JANUS_IGNORED, officialName } from './names.ts';
+import { expectJanusTokens, janusTemplate, padToken } from './tokens.ts';
+
+export type JanusLayers = Loaded<ReturnType<typeof janusWeights>>;
+
+/** Generation head, aligner and VQ tokenizer stay in float. */
+export function janusWeights(config: JanusConfig) {
+  const { width, headWidth, vocabulary, vq, mostPromptTokens, side } = config;
+  const { count, width: codeWidth } = vq.codebook;
+  const positions = mostPromptTokens + side * side;
+  return {
+    text: table({ name: 'language_model.model.embed_tokens.weight', count: vocabulary, width }),
+    transformer: llamaWeights(config, { prefix: 'language_model.model.', positions }),
+    headIn: dense('gen_head.output_mlp_projector', width, headWidth, 'language_model.model.norm.weight'),
+    headOut: dense('gen_head.vision_head', headWidth, count),
+    // code vectors that are fed, not those that are decoded
+    codes: table({ name: 'gen_embed.weight', count, width: codeWidth }),
+    alignIn: dense('gen_aligner.layers.0', codeWidth, width),
+    alignOut: dense('gen_aligner.layers.2', width, width),
+    vq: vqWeights(vq, 'gen_vision_model.'),
+  };
+}
+
+function dense(name: string, inputs: number, outputs: number, gain?: string) {
+  const folded = gain === undefined ? {} : { gain };
+  return matrix({ name: `${name}.weight`, bias: `${name}.bias`, inputs, outputs, ...folded, unquantized: true });
+}
+
+export function defineJanus(name: string, config: JanusConfig): ModelDefinition<TextPrompt> {
+  const { layers, heads, kvHeads, headDim, width, intermediateSize, vocabulary, side, vq, mostPromptTokens } = config;
+  const grid = { lines: side, lineLength: side };
+  return defineModel({
+    name,
+    grid,
+    geometry: { layers, heads, kvHeads, headDim },
+    width,
+    intermediateSize,
+    imageTokens: { first: 0, count: vq.codebook.count },
+    vq,
+    rounding: 'truncate',
+    // all tokens, weighed by cfg_weight 5
+    defaults: { guidanceScale: 5, topK: 0, temperature: 1, topP: 1 },
+    conditionTokens: (promptTokens) => promptTokens,
+    parts: { checkpoint: { weights: janusWeights(config), ignored: JANUS_IGNORED, officialName } },
+    expectTokenizer: (tokenizer) => expectJanusTokens(tokenizer, vocabulary),
+    model({ checkpoint: model }, { runtime, tokenizer }) {
+      const encode = tokenizer && ((text: string) => tokenizer.encode(janusTemplate(text)));
+      const pad = tokenizer ? padToken(tokenizer) : config.padToken;
+      return {
+        grid: (prompt) => {
+          expectSize(name, prompt, side * patchOf(vq));
+          return grid;
+        },
+        condition: (prompt, guided) => {
+          const rows = promptIds(prompt, { encode, vocabulary, mostTokens: mostPromptTokens });
+          const unconditional = guided ? rows.map((ids) => padded(ids, expectPad(name, pad))) : [];
+          return textCondition(runtime, model.text, rows.length, [...rows, ...unconditional]);
+        },
+        embed: (tokens, rows) => embed(model, tokens, rows),
+        logits: (x, memory, tokens) => logits(model, forward(model.transformer, x, memory), tokens),
+        decode: (codes, image) => decode(model.vq, codes, image),
+      };
+    },
+  });
+}
+
+/** tokens u32 [B] → alignOut(gelu(alignIn(codes[token]))), [rows, C] */
+export function embed({ codes, alignIn, alignOut }: JanusLayers, tokens: Tensor, rows: number): Tensor {
+  return linear(linear(embedding(tokens, codes, rows), alignIn, { activation: 'geluErf' }), alignOut);
+}
+
+/** x [R · T, C] → headOut(gelu(headIn(norm(x)))) of each row's last token, [R, V] */
+export function logits({ transformer, headIn, headOut }: JanusLayers, x: Tensor, tokens: number): Tensor {
+  const { normEpsilon } = transformer;
+  return linear(linear(lastRows(x, tokens), headIn, { normEpsilon, activation: 'geluErf' }), headOut);
+}
+
+/** The unconditional row: every token but the first and last is padding, which is attended to like any token. */
+function padded(ids: readonly number[], pad: number): readonly number[] {
+  return ids.map((id, i) => (i === 0 || i === ids.length - 1 ? id : pad));
+}
+
+function expectPad(name: string, pad: number | undefined): number {
+  if (pad !== undefined) return pad;
+  throw new OptionError(
+    `guidanceScale: expected at most 1 without a tokenizer, which tells the pad token; load ${name} with its tokenizer.json`,
+  );
+}

@@ -1,0 +1,79 @@
+/** LlamaGen's models. Source: autoregressive/models/gpt.py. */
+
+import { embedding, lastRows } from '../../kernels/embedding.ts';
+import { linear } from '../../kernels/linear/linear.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { defineModel, type ModelDefinition, patchOf } from '../family.ts';
+import { T5_IGNORED } from '../parts/t5/config.ts';
+import { t5Weights } from '../parts/t5/weights.ts';
+import { forward } from '../parts/transformer.ts';
+import { VQ_IGNORED } from '../parts/vq/config.ts';
+import { decode } from '../parts/vq/decoder.ts';
+import { vqWeights } from '../parts/vq/weights.ts';
+import { captionReader, expectCaptionTokenizer } from '../text/caption/caption-reader.ts';
+import { expectSize } from '../text/prompt.ts';
+import type { Loaded } from '../weights/weight-spec.ts';
+import { type LlamaGenPrompt, makeCondition } from './condition.ts';
+import type { LlamaGenConfig } from './config.ts';
+import { GPT_IGNORED, gptWeights, OTHER_CONDITION } from './weights.ts';
+
+export type LlamaGenLayers = Loaded<ReturnType<typeof gptWeights>>;
+
+/** `folder` is where the package ships its files; its GPT draws from classes and from captions. */
+export function defineLlamaGen(name: string, config: LlamaGenConfig, folder?: string): ModelDefinition<LlamaGenPrompt> {
+  const { layers, heads, kvHeads, width, intermediateSize, vocabulary, side, condition, vq, sampling } = config;
+  const grid = { lines: side, lineLength: side };
+  const packaged = (file: string) => (folder === undefined ? {} : { packaged: `${folder}/${file}.safetensors` });
+  const isCaption = condition.kind === 'caption';
+  return defineModel({
+    name,
+    grid,
+    geometry: { layers, heads, kvHeads, headDim: width / heads },
+    width,
+    intermediateSize,
+    imageTokens: { first: 0, count: vocabulary },
+    vq,
+    rounding: 'nearest',
+    defaults: sampling,
+    ...(!isCaption && { classes: condition.classes }),
+    conditionTokens: () => (isCaption ? condition.tokens : 1),
+    parts: {
+      checkpoint: {
+        weights: gptWeights(config),
+        ignored: folder === undefined ? GPT_IGNORED : [...GPT_IGNORED, ...OTHER_CONDITION[condition.kind]],
+        ...packaged('gpt'),
+      },
+      vq: { weights: vqWeights(vq), ignored: VQ_IGNORED, ...packaged('vq') },
+      ...(isCaption && {
+        textEncoder: {
+          weights: t5Weights(condition.encoder, condition.tokens),
+          ignored: T5_IGNORED,
+          optional: true,
+          ...packaged('t5'),
+        },
+      }),
+    },
+    ...(isCaption && {
+      expectTokenizer: (tokenizer) => expectCaptionTokenizer(tokenizer, condition.encoder),
+      ...(folder !== undefined && { packagedTokenizer: `${folder}/tokenizer.json` }),
+    }),
+    model({ checkpoint: gpt, vq: decoder, textEncoder }, { runtime, tokenizer }) {
+      const reader = isCaption && textEncoder ? captionReader(textEncoder, condition.encoder, tokenizer) : undefined;
+      return {
+        grid: (prompt) => {
+          expectSize(name, prompt, side * patchOf(vq));
+          return grid;
+        },
+        condition: (prompt, guided) => makeCondition(runtime, gpt.condition, { prompt, guided, reader }),
+        embed: (tokens, rows) => embedding(tokens, gpt.tokens, rows),
+        logits: (x, memory, tokens) => logits(gpt, forward(gpt, x, memory), tokens),
+        decode: (codes, image) => decode(decoder, codes, image),
+      };
+    },
+  });
+}
+
+/** x [R · T, C] → logits of each row's last token, [R, V] */
+export function logits({ output, normEpsilon }: LlamaGenLayers, x: Tensor, tokens: number): Tensor {
+  return linear(lastRows(x, tokens), output, { normEpsilon });
+}

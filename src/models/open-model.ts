@@ -1,0 +1,74 @@
+/** A definition and its checkpoints to a model on the GPU: the one `ImageModel` there is. */
+
+import { floatDtype } from '../kernels/linear/weight.ts';
+import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
+import type { LoadOptions } from '../tensor/checkpoint/weights.ts';
+import { assert } from '../tensor/errors.ts';
+import type { Runtime } from '../tensor/runtime.ts';
+import { type ModelDefinition, type Part, type PartDefinition, patchOf, type WeightDtype } from './family.ts';
+import type { ImageModel } from './image-model.ts';
+import { officialCheckpoint } from './official-names.ts';
+import type { TextTokenizer } from './text/tokenizer/tokenizer.ts';
+import { loadWeights } from './weights/load-weights.ts';
+import { expectFit } from './weights/stored-shapes.ts';
+
+export type Checkpoints = Readonly<Partial<Record<Part, Checkpoint>>>;
+
+export interface ModelOptions extends LoadOptions {
+  /**
+   * Storage of matrices. Default f16. With `int8` and `int4` the matrices that a family does not keep in float are
+   * quantized while they are loaded; tables, convolutions, keys and values are f16 then, as with `f16`.
+   */
+  readonly dtype?: WeightDtype;
+  /** Reads prompts; without it a text model takes ids or features alone. */
+  readonly tokenizer?: TextTokenizer;
+}
+
+/**
+ * Throws FormatError for a checkpoint or a tokenizer of another model, before anything is loaded. The checkpoints stay
+ * the caller's.
+ */
+export async function openModel<Prompt>(
+  runtime: Runtime,
+  definition: ModelDefinition<Prompt>,
+  { checkpoints, ...options }: ModelOptions & { readonly checkpoints: Checkpoints },
+): Promise<ImageModel<Prompt>> {
+  const { name, geometry, imageTokens, rounding, defaults, vq } = definition;
+  const { dtype = 'f16', tokenizer } = options;
+  if (tokenizer) definition.expectTokenizer?.(tokenizer);
+  const parts = Object.entries(definition.parts).flatMap(([part, file]: [string, PartDefinition]) => {
+    const given = checkpoints[part as Part];
+    if (!given) assert(file.optional, `${name}: a checkpoint for ${part}`);
+    return given ? [{ part, ...file, checkpoint: officialCheckpoint(given, file.officialName) }] : [];
+  });
+  for (const { weights, checkpoint, ignored } of parts) expectFit(weights, checkpoint, ignored);
+  const loaded: { dispose(): void }[] = [];
+  const dispose = () => {
+    for (const one of loaded) one.dispose();
+  };
+  try {
+    const layers: Record<string, object> = {};
+    for (const { part, weights, checkpoint } of parts) {
+      const own = await loadWeights(runtime, weights, { ...options, checkpoint, dtype });
+      loaded.push(own);
+      layers[part] = own.layers;
+    }
+    await runtime.settled();
+    return {
+      name,
+      runtime,
+      geometry,
+      kvDtype: floatDtype(dtype),
+      imageTokens,
+      patch: patchOf(vq),
+      rounding,
+      defaults,
+      ...definition.model(layers, { runtime, tokenizer }),
+      dispose,
+      [Symbol.dispose]: dispose,
+    };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
