@@ -28,6 +28,8 @@ export interface Kernel {
   readonly bindings: Readonly<Record<string, Binding>>;
   /** The WGSL after the prelude. A function of the constants where tiles must be unrolled. */
   readonly body: (constants: Constants) => string;
+  /** Extensions of WGSL that the body uses; the device must have their features. */
+  readonly enables?: readonly string[];
 }
 
 export function defineKernel(
@@ -36,6 +38,15 @@ export function defineKernel(
   body: string | ((constants: Constants) => string),
 ): Kernel {
   return { name, bindings, body: typeof body === 'string' ? () => body : body };
+}
+
+/** A kernel whose threads talk within their subgroup: for devices with the feature `subgroups`. */
+export function subgroupKernel(
+  name: string,
+  bindings: Readonly<Record<string, Binding>>,
+  body: (constants: Constants) => string,
+): Kernel {
+  return { ...defineKernel(name, bindings, body), enables: ['subgroups'] };
 }
 
 /** Marks WGSL in a template literal for editors; otherwise plain concatenation. */
@@ -85,6 +96,7 @@ export function bindingDtypes(
 /** The whole shader of a compiled kernel. */
 export function source(kernel: Kernel, dtypes: Readonly<Record<string, Dtype>>, constants: Constants): string {
   const lines = [`// ${kernelKey(kernel, dtypes, constants)}`];
+  for (const extension of kernel.enables ?? []) lines.push(`enable ${extension};`);
   for (const [name, value] of Object.entries(constants)) lines.push(`const ${name} = ${value};`);
   const names = Object.keys(kernel.bindings).filter((name) => name in dtypes);
   if (names.some((name) => kernel.bindings[name]?.endsWith('vec8'))) lines.push(VEC8);

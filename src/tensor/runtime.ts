@@ -14,7 +14,9 @@ import { bindingDtypes, type Constants, type Kernel } from './kernel.ts';
 import { type CompileProgress, Pipelines } from './pipelines.ts';
 import { type Program, type ProgramHost, ProgramRecorder } from './program.ts';
 import { count, describeShape, type Shape } from './shape.ts';
-import { type Region, Tensor } from './tensor.ts';
+import { type Candidate, type Region, Tensor } from './tensor.ts';
+import { type AdapterTraits, traitsOf, WANTED_FEATURES } from './traits.ts';
+import { Tuning } from './tuning.ts';
 
 /** GPUBufferUsage by number: the global does not exist in Node. */
 const USAGE = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const;
@@ -45,6 +47,8 @@ export class Runtime implements ProgramHost {
   liveBytes = 0;
   peakBytes = 0;
   readonly pipelines: Pipelines;
+  readonly traits: AdapterTraits;
+  readonly tuning = new Tuning();
   readonly #lost: Promise<never>;
   #failure: RasterlineError | undefined;
   #recorder: ProgramRecorder | undefined;
@@ -60,6 +64,7 @@ export class Runtime implements ProgramHost {
     private readonly owned: { readonly keepAlive: unknown } | undefined,
   ) {
     this.pipelines = new Pipelines(device, this.counters);
+    this.traits = traitsOf(device, kind);
     this.#lost = device.lost.then((info) => {
       if (!this.#disposed) {
         this.#failure ??= new DeviceError(
@@ -104,7 +109,8 @@ export class Runtime implements ProgramHost {
       'maxStorageBuffersPerShaderStage',
     ] as const;
     const requiredLimits = Object.fromEntries(wanted.map((name) => [name, found.adapter.limits[name]]));
-    const device = await found.adapter.requestDevice({ requiredLimits });
+    const requiredFeatures = WANTED_FEATURES.filter((name) => found.adapter.features.has(name));
+    const device = await found.adapter.requestDevice({ requiredLimits, requiredFeatures });
     const runtime = new Runtime(device, found.kind, found.description, limit(device), found);
     runtime.pipelines.onCompile = options.onCompile;
     return runtime;
@@ -165,6 +171,12 @@ export class Runtime implements ProgramHost {
     }
     const dtypes = bindingDtypes(kernel, tensors);
     this.#recorder.add({ compiled: this.pipelines.compile(kernel, dtypes, constants), tensors, workgroups });
+  }
+
+  /** Adds one dispatch, of the candidate that `tuning` chooses. */
+  dispatchBest(problem: string, candidates: readonly Candidate[]): void {
+    const { kernel, tensors, constants, workgroups } = this.tuning.choose(problem, candidates);
+    this.dispatch(kernel, tensors, constants, workgroups);
   }
 
   /**

@@ -5,6 +5,7 @@ import { type Dtype, ELEMENT_BYTES, fromHalf, storedBytes, toHalf } from './dtyp
 import { DisposedError, ShapeError } from './errors.ts';
 import type { Constants, Kernel } from './kernel.ts';
 import { count, describeShape, expectShape, roundUp, type Shape } from './shape.ts';
+import type { AdapterTraits } from './traits.ts';
 
 /**
  * Bytes on the GPU. Inside a recording a region has no buffer yet: the program gives it one when the recording ends, and
@@ -18,12 +19,22 @@ export interface Region {
   readonly owned: boolean;
 }
 
+/** One way to do a piece of work. All candidates for it read and write the same tensors, and give the same result. */
+export interface Candidate {
+  readonly name: string;
+  readonly kernel: Kernel;
+  readonly tensors: Readonly<Record<string, Tensor>>;
+  readonly constants: Constants;
+  readonly workgroups: readonly number[];
+}
+
 /** What a tensor, and a kernel that is given one, asks of the runtime. `Runtime` is the one there is. */
 export interface TensorHost {
   readonly device: GPUDevice;
   readonly maxBindingBytes: number;
   readonly isSoftware: boolean;
   readonly kind: DriverKind;
+  readonly traits: AdapterTraits;
   result(shape: Shape, dtype: Dtype, label: string): Tensor;
   sizes(numbers: readonly number[]): Tensor;
   dispatch(
@@ -32,6 +43,7 @@ export interface TensorHost {
     constants: Constants,
     workgroups: readonly number[],
   ): void;
+  dispatchBest(problem: string, candidates: readonly Candidate[]): void;
   upload(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void;
   download(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer>;
   free(region: Region): void;

@@ -1,0 +1,139 @@
+/**
+ * What the variants of a linear layer share: how a weight is read, in which order products are summed, how a sum is stored.
+ *
+ * The order is the same in every variant, so that all give the same bits and the choice between them changes no image: the
+ * inputs are cut into at most SEGMENTS segments of whole groups; a segment is summed input by input, by `fma`; the segments
+ * are added from first to last. The squares for the norm are summed apart for each place in a chunk of CHUNK inputs, the
+ * places of a segment are added in their order, then the segments. A whole number times its f16 scale is exact in f32, so
+ * quantized weights are multiplied as the floats they stand for.
+ */
+
+import { type Constants, unroll } from '../../tensor/kernel.ts';
+import { GROUP } from './quantize.ts';
+import { CHUNK, LANES } from './weight.ts';
+
+/** (ours) Enough for the threads of a GPU that share a sum, few enough to cost nothing where one thread has it all. */
+export const SEGMENTS = 8;
+
+export const BINDINGS = {
+  w: 'read vec8',
+  q: 'read u32',
+  scales: 'read vec4',
+  bias: 'read f32',
+  residual: 'read f32',
+  sizes: 'uniform Sizes',
+  y: 'write f32',
+} as const;
+
+/** erf by Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7. */
+const ERF = `
+fn erf(x: f32) -> f32 {
+  let t = 1.0 / (1.0 + 0.3275911 * abs(x));
+  let p = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
+  return sign(x) * (1.0 - p * exp(-x * x));
+}`;
+
+/** A chunk of whole numbers times their scale f. */
+const INT8 = `
+fn bytes(word: u32) -> vec4f { return vec4f(vec4i(vec4u(word) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u)); }
+fn q_at(i: u32, f: f32) -> Vec8 { return Vec8(f * bytes(q[2u * i]), f * bytes(q[2u * i + 1u])); }`;
+const INT4 = `
+fn q_at(i: u32, f: f32) -> Vec8 {
+  let word = vec4u(q[i]);
+  return Vec8(
+    f * vec4f(vec4i(word << vec4u(28u, 20u, 12u, 4u)) >> vec4u(28u)),
+    f * vec4f(vec4i(word << vec4u(24u, 16u, 8u, 0u)) >> vec4u(28u)));
+}`;
+
+/** Declarations of all variants: sizes, the activation, and the reading of quantized weights. */
+export function declarations({ QMAX, GELU_TANH, GELU_ERF }: Constants): string {
+  const activate = GELU_TANH
+    ? 'return 0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), -10.0, 10.0)));'
+    : GELU_ERF
+      ? 'return 0.5 * v * (1.0 + erf(v * 0.7071067811865476));'
+      : 'return v;';
+  return `
+struct Sizes { rows: u32 }
+${GELU_ERF ? ERF : ''}
+fn activate(v: f32) -> f32 { ${activate} }
+fn silu(v: f32) -> f32 { return v / (1.0 + exp(-v)); }
+const CHUNKS = (INPUTS + ${CHUNK - 1}) / ${CHUNK};
+const GROUPS = (CHUNKS + ${GROUP / CHUNK - 1}) / ${GROUP / CHUNK};
+const SEGMENT = (GROUPS + ${SEGMENTS - 1}) / ${SEGMENTS}; // groups in a segment
+const STORED_CHUNKS = ${QMAX ? `GROUPS * ${GROUP / CHUNK}` : 'CHUNKS'};
+const SCALE_QUADS = (GROUPS + 3) / 4;
+${QMAX ? `struct Vec8 { low: vec4f, high: vec4f }${Number(QMAX) === 7 ? INT4 : INT8}` : ''}`;
+}
+
+/** Adds a chunk to sum `s{u}_{r}`, as one expression: a driver that keeps variables in memory then stores once. */
+export function sumChunk(unit: number, row: number, input: (k: number) => string): string {
+  let sum = `s${unit}_${row}`;
+  for (let k = 0; k < CHUNK; k++) sum = `fma(${input(k)}, v${unit}.${k < 4 ? 'low' : 'high'}.${'xyzw'[k % 4]}, ${sum})`;
+  return `s${unit}_${row} = ${sum};`;
+}
+
+/**
+ * The outputs of a thread, in units: unit u stands for output o{u} of the part, and with pairs two units, of gate and up,
+ * share an output. Declares for each where its weights begin.
+ */
+export function units(count: number, paired: boolean, output: (index: number) => string): string {
+  return unroll(count, (u) => {
+    const index = paired ? u >> 1 : u;
+    const block = paired ? `2u * (o${index} / ${LANES}u) + ${u % 2}u` : `o${u} / ${LANES}u`;
+    return `${paired && u % 2 ? '' : `let o${index} = ${output(index)};`}
+  let b${u} = min(${block}, u32(PART_BLOCKS) - 1u);
+  let l${u} = o${index} % ${LANES}u;
+  let w${u} = b${u} * STORED_CHUNKS * ${LANES}u + l${u};`;
+  });
+}
+
+/** Declares `v{u}`: the chunk c of unit u's weights. */
+export function readWeight(unit: number, quantized: boolean): string {
+  const at = `w${unit} + c * ${LANES}u`;
+  return `let v${unit} = ${quantized ? `q_at(${at}, f${unit})` : `w_at(${at})`};`;
+}
+
+/** Declares `f{u}`: the scale of group g. */
+export function readScale(unit: number): string {
+  return `let f${unit} = scales_at((b${unit} * SCALE_QUADS + g / 4u) * ${LANES}u + l${unit})[g % 4u];`;
+}
+
+/** Walks the groups of segment `seg`, and the chunks c of each. */
+export function walk(scales: string, chunk: string): string {
+  return `
+  for (var g = seg * SEGMENT; g < min(u32(GROUPS), (seg + 1u) * SEGMENT); g++) {
+    ${scales}
+    for (var c = g * ${GROUP / CHUNK}u; c < min(u32(CHUNKS), (g + 1u) * ${GROUP / CHUNK}u); c++) {
+      ${chunk}
+    }
+  }`;
+}
+
+/** Stores sums \`t{u}_{r}\` of a thread: scaled by the norm, gated or activated, with bias and residual. */
+export function store(constants: Constants, units: number, rows: number): string {
+  const { PAIRED, NORM, BIAS, RESIDUAL, GELU_TANH, GELU_ERF } = constants;
+  const gate = GELU_TANH || GELU_ERF ? 'activate' : 'silu';
+  const scaled = (u: number, r: number) => (NORM ? `t${u}_${r} * scale${r}` : `t${u}_${r}`);
+  const value = (i: number, r: number) =>
+    PAIRED ? `${gate}(${scaled(2 * i, r)}) * (${scaled(2 * i + 1, r)})` : scaled(i, r);
+  const lastBlock = PAIRED ? 'PART_BLOCKS / 2' : 'PART_BLOCKS';
+  const firstBlock = PAIRED ? 'FIRST_BLOCK / 2' : 'FIRST_BLOCK';
+  const put = (i: number, r: number) => `
+    if (row0 + ${r}u < sizes.rows) {
+      var v = ${value(i, r)};
+      ${BIAS ? 'v += bias[output];' : ''}
+      ${PAIRED ? '' : 'v = activate(v);'}
+      let place = (row0 + ${r}u) * OUTPUTS + output;
+      ${RESIDUAL ? 'v += residual[place];' : ''}
+      y[place] = v;
+    }`;
+  return `
+  ${NORM ? unroll(rows, (r) => `let scale${r} = inverseSqrt(m${r} / f32(INPUTS) + EPSILON);`) : ''}
+  ${unroll(
+    PAIRED ? units / 2 : units,
+    (i) => `{
+    let output = ${firstBlock} * ${LANES}u + o${i};
+    if (o${i} < ${lastBlock} * ${LANES}u && output < OUTPUTS) { ${unroll(rows, (r) => put(i, r))} }
+  }`,
+  )}`;
+}
