@@ -11,7 +11,7 @@ import { decode } from '../parts/vq/decoder.ts';
 import { vqWeights } from '../parts/vq/weights.ts';
 import { textCondition } from '../text/condition.ts';
 import { expectSize, promptIds, type TextPrompt } from '../text/prompt.ts';
-import { type Loaded, matrix, table } from '../weights/weight-spec.ts';
+import { type Loaded, type MatrixSpec, matrix, table } from '../weights/weight-spec.ts';
 import type { JanusConfig } from './config.ts';
 import { JANUS_IGNORED, officialName } from './names.ts';
 import { expectJanusTokens, janusTemplate, padToken } from './tokens.ts';
@@ -26,19 +26,23 @@ export function janusWeights(config: JanusConfig) {
   return {
     text: table({ name: 'language_model.model.embed_tokens.weight', count: vocabulary, width }),
     transformer: llamaWeights(config, { prefix: 'language_model.model.', positions }),
-    headIn: dense('gen_head.output_mlp_projector', width, headWidth, 'language_model.model.norm.weight'),
-    headOut: dense('gen_head.vision_head', headWidth, count),
+    headIn: dense('gen_head.output_mlp_projector', {
+      inputs: width,
+      outputs: headWidth,
+      gain: 'language_model.model.norm.weight',
+      step: 4,
+    }),
+    headOut: dense('gen_head.vision_head', { inputs: headWidth, outputs: count }),
     // code vectors that are fed, not those that are decoded
     codes: table({ name: 'gen_embed.weight', count, width: codeWidth }),
-    alignIn: dense('gen_aligner.layers.0', codeWidth, width),
-    alignOut: dense('gen_aligner.layers.2', width, width),
+    alignIn: dense('gen_aligner.layers.0', { inputs: codeWidth, outputs: width, step: 4 }),
+    alignOut: dense('gen_aligner.layers.2', { inputs: width, outputs: width, step: 4 }),
     vq: vqWeights(vq, 'gen_vision_model.'),
   };
 }
 
-function dense(name: string, inputs: number, outputs: number, gain?: string) {
-  const folded = gain === undefined ? {} : { gain };
-  return matrix({ name: `${name}.weight`, bias: `${name}.bias`, inputs, outputs, ...folded, unquantized: true });
+function dense(name: string, shape: Pick<MatrixSpec, 'inputs' | 'outputs' | 'gain' | 'step'>) {
+  return matrix({ name: `${name}.weight`, bias: `${name}.bias`, ...shape, unquantized: true });
 }
 
 export function defineJanus(name: string, config: JanusConfig): ModelDefinition<TextPrompt> {

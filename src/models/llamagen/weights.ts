@@ -55,6 +55,7 @@ function blockWeights({ width, intermediateSize, heads, kvHeads }: LlamaGenConfi
       up: `${at}.feed_forward.w3.weight`,
       inputs: width,
       outputs: intermediateSize,
+      step: 4,
       gain: `${at}.ffn_norm.weight`,
     }),
     down: matrix({ name: `${at}.feed_forward.w2.weight`, inputs: intermediateSize, outputs: width }),

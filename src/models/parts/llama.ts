@@ -2,6 +2,7 @@
 
 import { multipleOf } from '../../tensor/checks.ts';
 import type { OptionTable } from '../../tensor/options.ts';
+import { paddedEpsilon } from '../weights/padding.ts';
 import { matrix, tensor, values } from '../weights/weight-spec.ts';
 import { EPSILON, ROPE_BASE, SIZE } from './config-checks.ts';
 
@@ -40,7 +41,7 @@ export function llamaWeights(
   config: LlamaConfig,
   { prefix, positions }: { readonly prefix: string; readonly positions: number },
 ) {
-  const { layers, headDim, ropeBase, normEpsilon } = config;
+  const { layers, headDim, width, ropeBase, normEpsilon } = config;
   const angles = tensor({
     label: 'rotation',
     shape: [positions, headDim / 2, 2],
@@ -50,7 +51,7 @@ export function llamaWeights(
   return {
     blocks: Array.from({ length: layers }, (_, layer) => blockWeights(config, `${prefix}layers.${layer}`)),
     rotation: { angles, pairing: 'half-split' },
-    normEpsilon,
+    normEpsilon: paddedEpsilon(normEpsilon, width),
   } as const;
 }
 
@@ -66,15 +67,16 @@ function blockWeights(config: LlamaConfig, at: string) {
       gain: `${at}.input_layernorm.weight`,
     }),
     ...(qkNormEpsilon !== undefined && { qkNorm: qkNormWeights(config, `${at}.self_attn`, qkNormEpsilon) }),
-    out: matrix({ name: projection('o'), inputs: heads * headDim, outputs: width }),
+    out: matrix({ name: projection('o'), inputs: heads * headDim, outputs: width, step: 4 }),
     gateUp: matrix({
       name: `${at}.mlp.gate_proj.weight`,
       up: `${at}.mlp.up_proj.weight`,
       inputs: width,
       outputs: intermediateSize,
+      step: 4,
       gain: `${at}.post_attention_layernorm.weight`,
     }),
-    down: matrix({ name: `${at}.mlp.down_proj.weight`, inputs: intermediateSize, outputs: width }),
+    down: matrix({ name: `${at}.mlp.down_proj.weight`, inputs: intermediateSize, outputs: width, step: 4 }),
   };
 }
 

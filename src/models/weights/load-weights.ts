@@ -12,9 +12,11 @@ import {
 } from '../../kernels/linear/weight.ts';
 import type { Checkpoint } from '../../tensor/checkpoint/checkpoint.ts';
 import { type LoadOptions, Weights } from '../../tensor/checkpoint/weights.ts';
+import { FormatError } from '../../tensor/errors.ts';
 import type { Runtime } from '../../tensor/runtime.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { matrixBlocks } from './matrix-blocks.ts';
+import { paddedChannels, paddedMatrix, paddedRows, paddedWidth } from './padding.ts';
 import { storedShapes, tableName, valuesShape } from './stored-shapes.ts';
 import { matrixDtype, tableDtype } from './weight-bytes.ts';
 import {
@@ -30,6 +32,9 @@ import {
   type WeightSpec,
   weightSpecs,
 } from './weight-spec.ts';
+
+/** The least size that f16 rounds to infinity. */
+const HALF_OVERFLOW = 65520;
 
 /** Least length that a row is divided by: torch.nn.functional.normalize. */
 const LEAST_LENGTH = 1e-12;
@@ -91,26 +96,36 @@ async function loadLayer(loading: Loading, spec: WeightSpec): Promise<unknown> {
 }
 
 async function loadMatrix(loading: Loading, spec: MatrixSpec): Promise<LinearWeight> {
-  const { inputs, outputs, up } = spec;
-  const bias = spec.bias === undefined ? undefined : await loadTensor(loading, vector(spec.bias, outputs));
+  const { inputs, outputs } = paddedMatrix(spec);
+  const bias =
+    spec.bias === undefined ? undefined : await loadTensor(loading, biasSpec(spec.bias, spec.outputs, outputs));
   const label = stackedMatrices(spec)[0]![0]; // there is one at least
-  const shape = { label, inputs, outputs, paired: up !== undefined, dtype: matrixDtype(spec, loading.dtype) };
+  const dtype = matrixDtype(spec, loading.dtype);
+  const shape = { label, inputs, outputs, paired: spec.up !== undefined, dtype };
   const weight = loading.own(allocateLinear(loading.runtime, bias ? { ...shape, bias } : shape));
-  for await (const { index, values, place } of matrixBlocks(loading.weights, spec))
+  for await (const { index, values, place } of matrixBlocks(loading.weights, spec)) {
+    if (dtype === 'f16') expectHalves(values, place);
     writeBlock(weight, index, values, place);
+  }
   return weight;
 }
 
-async function loadConvolution(loading: Loading, { name, inputs, outputs }: ConvolutionSpec): Promise<ConvWeight> {
-  const { runtime, weights, dtype } = loading;
+async function loadConvolution(loading: Loading, spec: ConvolutionSpec): Promise<ConvWeight> {
+  const { runtime, weights } = loading;
+  const { name, outputs } = spec;
+  const inputs = paddedChannels(spec.inputs);
+  const dtype = floatDtype(loading.dtype);
   const bias = await loadTensor(loading, vector(`${name}.bias`, outputs));
-  const weight = allocateConv(runtime, { label: name, inputs, outputs, dtype: floatDtype(dtype), bias });
+  const weight = allocateConv(runtime, { label: name, inputs, outputs, dtype, bias });
   loading.own(weight.matrix);
   const width = TAPS * inputs;
-  const shape = [outputs, inputs, 3, 3];
-  for await (const { first, values } of weights.rows(`${name}.weight`, [outputs, width], { shape, step: LANES })) {
+  const stored = [outputs, TAPS * spec.inputs] as const;
+  const options = { shape: [outputs, spec.inputs, 3, 3], step: LANES };
+  for await (const slice of weights.rows(`${name}.weight`, stored, options)) {
+    if (dtype === 'f16') expectHalves(slice.values, `${weights.checkpoint.name}: ${name}.weight`);
+    const values = paddedRows(slice.values, stored[1], width);
     for (let row = 0; row * width < values.length; row += LANES)
-      writeConvBlock(weight, (first + row) / LANES, values.subarray(row * width, (row + LANES) * width));
+      writeConvBlock(weight, (slice.first + row) / LANES, values.subarray(row * width, (row + LANES) * width));
   }
   return weight;
 }
@@ -118,9 +133,13 @@ async function loadConvolution(loading: Loading, { name, inputs, outputs }: Conv
 async function loadTable({ runtime, weights, dtype, own }: Loading, spec: TableSpec): Promise<EmbeddingTable> {
   const { count, width, normalized } = spec;
   const label = tableName(spec, weights.checkpoint);
-  const table = own(allocateTable(runtime, { label, count, width, dtype: tableDtype(spec, dtype) }));
-  for await (const { first, values } of weights.rows(label, [count, width]))
-    writeRows(table, first, normalized ? normalizeRows(values, width) : values);
+  const stored = tableDtype(spec, dtype);
+  const table = own(allocateTable(runtime, { label, count, width: paddedWidth(width), dtype: stored }));
+  for await (const { first, values } of weights.rows(label, [count, width])) {
+    const rows = normalized ? normalizeRows(values, width) : values;
+    if (stored === 'f16') expectHalves(rows, `${weights.checkpoint.name}: ${label}`);
+    writeRows(table, first, paddedRows(rows, width, table.width));
+  }
   return table;
 }
 
@@ -140,6 +159,22 @@ async function loadValues({ weights }: Loading, spec: ValuesSpec): Promise<Float
   const width = values.length / rows;
   const each = Array.from({ length: rows }, (_, row) => values.subarray(row * width, (row + 1) * width));
   return joined(each.flatMap((row) => new Array<Float32Array>(share).fill(row)));
+}
+
+/** Zeros behind the bias of outputs that are padded. */
+function biasSpec(name: string | readonly string[], outputs: number, padded: number): TensorSpec {
+  const make = (values: Float32Array<ArrayBuffer>) => paddedRows(values, outputs, padded);
+  return { ...vector(name, outputs), shape: [padded], make };
+}
+
+/** Throws FormatError for a value that f16 does not hold: it would become infinite, and every token after it wrong. */
+function expectHalves(values: Float32Array, place: string): void {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (Math.abs(value) < HALF_OVERFLOW) continue;
+    const remedy = Number.isFinite(value) ? "load it with dtype 'f32'" : 'the checkpoint is damaged';
+    throw new FormatError(`${place}: expected weights that are finite in f16, got ${value}; ${remedy}`);
+  }
 }
 
 function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {

@@ -2,6 +2,7 @@
 
 import { LANES, packBlock } from '../../kernels/linear/weight.ts';
 import type { Weights } from '../../tensor/checkpoint/weights.ts';
+import { paddedGain } from './padding.ts';
 import { type MatrixSpec, stackedMatrices } from './weight-spec.ts';
 
 export interface MatrixBlock {
@@ -18,7 +19,7 @@ export interface MatrixBlock {
 /** Every block of a layer. Throws FormatError for a tensor that is missing or of another shape. */
 export async function* matrixBlocks(weights: Weights, spec: MatrixSpec): AsyncGenerator<MatrixBlock> {
   const { inputs, outputs, up, gain: gainName } = spec;
-  const gain = gainName === undefined ? undefined : await weights.values(gainName, [inputs]);
+  const gain = gainName === undefined ? undefined : paddedGain(await weights.values(gainName, [inputs]));
   const stacked = stackedMatrices(spec);
   const sides = up === undefined ? [stacked] : [stacked, [[up, outputs] as const]];
   for (const [side, matrices] of sides.entries()) {

@@ -4,6 +4,7 @@ import { TAPS } from '../../kernels/conv/weight.ts';
 import { blockBytes, floatDtype, LANES, type MatrixDtype } from '../../kernels/linear/weight.ts';
 import { ELEMENT_BYTES } from '../../tensor/dtype.ts';
 import { count } from '../../tensor/shape.ts';
+import { paddedChannels, paddedMatrix, paddedWidth } from './padding.ts';
 import { type MatrixSpec, type TableSpec, type WeightSpec, weightSpecs } from './weight-spec.ts';
 
 /** Padding included; `dtype` is that of matrices. */
@@ -28,14 +29,15 @@ export function matrixBytes(inputs: number, outputs: number, dtype: MatrixDtype)
 function bytesOf(spec: WeightSpec, dtype: MatrixDtype): number {
   switch (spec.role) {
     case 'matrix': {
-      const { inputs, outputs, up, bias } = spec;
+      const { up, bias } = spec;
+      const { inputs, outputs } = paddedMatrix(spec);
       const one = matrixBytes(inputs, outputs, matrixDtype(spec, dtype));
       return one * (up === undefined ? 1 : 2) + (bias === undefined ? 0 : 4 * outputs);
     }
     case 'convolution':
-      return matrixBytes(TAPS * spec.inputs, spec.outputs, floatDtype(dtype)) + 4 * spec.outputs;
+      return matrixBytes(TAPS * paddedChannels(spec.inputs), spec.outputs, floatDtype(dtype)) + 4 * spec.outputs;
     case 'table':
-      return spec.count * spec.width * ELEMENT_BYTES[tableDtype(spec, dtype)];
+      return spec.count * paddedWidth(spec.width) * ELEMENT_BYTES[tableDtype(spec, dtype)];
     case 'tensor':
       return 4 * count(spec.shape);
     case 'values':

@@ -25,6 +25,8 @@ export interface MatrixSpec {
   readonly up?: string;
   /** As many as there are names. */
   readonly bias?: string | readonly string[];
+  /** Outputs are padded with zeros to a multiple of this, as the layer needs that reads them: 4, or 8 for a convolution. */
+  readonly step?: 4 | 8;
   /** The checkpoint's own shape of one matrix, where it is not [outputs, inputs] (1 x 1 convolutions). */
   readonly shape?: Shape;
   /** The layer is rows [first, first + outputs) of one matrix of `height` rows; the others are not needed. */

@@ -1,8 +1,11 @@
+import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { linear } from '../../../src/kernels/linear/linear.ts';
 import { loadWeights } from '../../../src/models/weights/load-weights.ts';
-import { expectFit } from '../../../src/models/weights/stored-shapes.ts';
-import { matrix } from '../../../src/models/weights/weight-spec.ts';
+import { expectFit, storedShapes } from '../../../src/models/weights/stored-shapes.ts';
+import { convolution, matrix, table } from '../../../src/models/weights/weight-spec.ts';
+import { FormatError } from '../../../src/tensor/errors.ts';
+import { count } from '../../../src/tensor/shape.ts';
 import { linearOracle } from '../../oracle/linear.ts';
 import { close } from '../../support/close.ts';
 import { memoryCheckpoint } from '../../support/memory-checkpoint.ts';
@@ -107,5 +110,43 @@ describe('loaded weights', () => {
       close(y, expected, { absolute: 2 * 12 * 12 * 12 * 2 ** -24, relative: 1e-5 });
     };
     await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 100 }), fc.nat(), check), { numRuns: 15 });
+  });
+
+  it('refuse a value that f16 does not hold, naming its tensor, and keep no memory', async () => {
+    const runtime = await testRuntime();
+    const gained = matrix({ name: 'w', gain: 'g', inputs: 8, outputs: 3 });
+    const trees = {
+      w: gained,
+      g: gained,
+      t: table({ name: 't', count: 5, width: 8 }),
+      'c.weight': convolution({ name: 'c', inputs: 8, outputs: 2 }),
+    };
+    for (const [bad, tree] of Object.entries(trees)) {
+      for (const [value, remedy] of [
+        [1e5, /got -?\d+(\.\d+)?; load it with dtype 'f32'$/],
+        [-65520, /got -?\d+(\.\d+)?; load it with dtype 'f32'$/],
+        [Number.NaN, /got NaN; the checkpoint is damaged$/],
+      ] as const) {
+        const tensors = Object.fromEntries(
+          [...storedShapes(tree)].map(([name, shape]) => {
+            const values = new Float32Array(count(shape)).fill(1);
+            if (name === bad) values[1] = value;
+            return [name, { shape, values }];
+          }),
+        );
+        const before = runtime.liveBytes;
+        const load = (dtype: 'f16' | 'f32') =>
+          loadWeights(runtime, tree, { checkpoint: memoryCheckpoint(tensors), dtype });
+        await assert.rejects(load('f16'), (error) => {
+          assert.ok(error instanceof FormatError);
+          assert.match(error.message, remedy);
+          return error.message.startsWith('made: ') && error.message.includes(bad);
+        });
+        assert.equal(runtime.liveBytes, before);
+        if (!Number.isNaN(value)) (await load('f32')).dispose();
+        if (tensors[bad]) tensors[bad].values[1] = 65519; // rounds to the largest that there is
+        (await load('f16')).dispose();
+      }
+    }
   });
 });

@@ -24,7 +24,7 @@ export const T5_OPTIONS: OptionTable<T5Config>['options'] = {
   layers: required(SIZE),
   heads: required(SIZE),
   headDim: required(multipleOf(4)),
-  width: required(SIZE),
+  width: required(multipleOf(4)),
   intermediateSize: required(SIZE),
   vocabulary: required(SIZE),
   buckets: required(multipleOf(2)),

@@ -44,6 +44,7 @@ function blockWeights({ width, intermediateSize, heads, headDim }: T5Config, at:
       up: dense('wi_1'),
       inputs: width,
       outputs: intermediateSize,
+      step: 4,
       gain: `${at}.layer.1.layer_norm.weight`,
     }),
     down: matrix({ name: dense('wo'), inputs: intermediateSize, outputs: width }),

@@ -108,6 +108,7 @@ function pointwise(at: string, inputs: number, outputs: number) {
     bias: `${at}.bias`,
     inputs,
     outputs,
+    step: 8,
     shape: [outputs, inputs, 1, 1],
     unquantized: true,
   });
