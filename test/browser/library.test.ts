@@ -3,22 +3,16 @@ import { cp, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { generate, loadModel, Runtime } from '../../src/index.ts';
 import { type BrowserPage, openBrowserPage } from '../support/browser.ts';
-import type { DrawResult } from './draw-page.ts';
 
-const CLASS_ID = 40;
-const SEED = 3;
-
-describe('the library in headless Chromium', function () {
-  this.timeout(240_000);
+describe('the library in headless Chromium', () => {
   let folder: string;
   let browser: BrowserPage;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'rasterline-test-'));
     const bundle = await build({
-      entryPoints: ['test/browser/draw-page.ts'],
+      entryPoints: ['test/browser/library-page.ts'],
       bundle: true,
       format: 'esm',
       platform: 'browser',
@@ -36,34 +30,11 @@ describe('the library in headless Chromium', function () {
     await rm(folder, { recursive: true });
   });
 
-  it('draws an emoji on a canvas, with the tokens that Node draws on the same driver', async () => {
-    const drawn = await browser.page.evaluate(
-      async ([address, classId, seed]): Promise<DrawResult> => {
-        const { draw } = (await import(address)) as typeof import('./draw-page.ts');
-        return await draw(classId, seed);
-      },
-      [`${browser.url}dist/page.js`, CLASS_ID, SEED] as const,
-    );
-    using runtime = await Runtime.open({ driver: 'swiftshader' });
-    using model = await loadModel(runtime, 'emoji');
-    const [expected] = await generate(model, {
-      prompt: { classes: [CLASS_ID] },
-      seed: SEED,
-      cache: { budgetLines: 4 },
-    });
-
-    assert.match(drawn.description, /^browser: google, swiftshader/);
-    assert.deepEqual(drawn.tokens, [...expected!.tokens]);
-    assert.deepEqual(drawn.shown, drawn.pixels);
-    assert.ok(new Set(drawn.pixels).size > 8, 'the picture is blank');
-    assert.equal(drawn.lines, 16);
-  });
-
   it('opens URLs relative to the page, as fetch does', async () => {
     const file = 'checkpoints/emoji/vq.safetensors';
     const sizes = await browser.page.evaluate(
       async ([address, file]) => {
-        const { sizes } = (await import(address)) as typeof import('./draw-page.ts');
+        const { sizes } = (await import(address)) as typeof import('./library-page.ts');
         return await sizes(file);
       },
       [`${browser.url}dist/page.js`, file] as const,
@@ -74,7 +45,7 @@ describe('the library in headless Chromium', function () {
 
   it('gives the same typed errors as in Node', async () => {
     const text = await browser.page.evaluate(async (address) => {
-      const { refusal } = (await import(address)) as typeof import('./draw-page.ts');
+      const { refusal } = (await import(address)) as typeof import('./library-page.ts');
       return await refusal();
     }, `${browser.url}dist/page.js`);
     assert.match(text, /^OptionError: classes\[0\]: expected a whole number from 0 to \d+, got 100000/);
