@@ -12,6 +12,7 @@ import { type GeneratedImage, toPixels } from './image.ts';
 import type { ImageModel } from './models/image-model.ts';
 import { expectGiven, type GivenTokens, resolveSampling, Sampler, type SamplingOptions } from './sampler.ts';
 
+/** What to draw, how freely, and how much of it is remembered. */
 export interface GenerateOptions<Prompt> extends SamplingOptions {
   /** What to draw, for all images of the batch: for class-conditional models `{ classes: [207, 360] }`. */
   readonly prompt: Prompt;
@@ -28,6 +29,7 @@ export interface GenerateOptions<Prompt> extends SamplingOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How far a run is, at the end of a line. */
 export interface LineProgress {
   /** Lines complete, and in all. */
   readonly line: number;
@@ -42,6 +44,9 @@ export interface LineProgress {
  * Draws a batch of images, one for each prompt.
  *
  * Throws OptionError before anything is allocated, DeviceError when the device fails, and the signal's reason.
+ *
+ * @example
+ * const images = await generate(model, { prompt: { classes: [187, 100] }, seed: 7, cache: { budgetLines: 8 } });
  */
 export async function generate<Prompt>(
   model: ImageModel<Prompt>,

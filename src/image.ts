@@ -2,6 +2,7 @@
 
 import type { ImageModel, LineGrid } from './models/image-model.ts';
 
+/** A picture, and the tokens it was decoded from. */
 export interface GeneratedImage {
   readonly width: number;
   readonly height: number;

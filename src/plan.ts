@@ -11,6 +11,7 @@ import { weightBytes } from './models/weights/weight-bytes.ts';
 import { OptionError } from './tensor/errors.ts';
 import { checkValue } from './tensor/options.ts';
 
+/** What a run would be like: how many images, with or without guidance, in which storage. */
 export interface PlanOptions {
   /** Images drawn at once. Default 1. */
   readonly batch?: number;
@@ -23,6 +24,7 @@ export interface PlanOptions {
   readonly vqPreset?: string;
 }
 
+/** Bytes of a run, by what holds them. */
 export interface MemoryPlan {
   readonly model: string;
   readonly rows: number;
@@ -45,7 +47,12 @@ export interface MemoryPlan {
   readonly totalBytes: number;
 }
 
-/** Throws OptionError for an unknown model or options out of range. */
+/**
+ * Throws OptionError for an unknown model or options out of range.
+ *
+ * @example
+ * const { kvBytes, totalBytes } = await plan('llamagen-xl-384', { batch: 8, cache: { budgetLines: 6 } });
+ */
 export async function plan(model: string | FamilyModel, options: PlanOptions = {}): Promise<MemoryPlan> {
   const { batch = 1, promptTokens = 64, guided = true, cache = {}, dtype = 'f16' } = options;
   if (!Number.isSafeInteger(batch) || batch < 1)

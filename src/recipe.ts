@@ -13,6 +13,7 @@ export type RecipePrompt =
   | { readonly prompts: readonly string[]; readonly width?: number; readonly height?: number }
   | { readonly promptTokens: readonly (readonly number[])[]; readonly width?: number; readonly height?: number };
 
+/** What an image was drawn from, whole. */
 export interface Recipe {
   /** Of rasterline. */
   readonly version: string;

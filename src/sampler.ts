@@ -5,6 +5,7 @@ import { OptionError } from './tensor/errors.ts';
 import type { Runtime } from './tensor/runtime.ts';
 import type { Tensor } from './tensor/tensor.ts';
 
+/** How freely tokens are drawn; what is left out is as the script of the model has it. */
 export interface SamplingOptions {
   /** Classifier-free guidance: uncond + (cond − uncond) · scale. 1 or less turns it off, and halves the rows. */
   readonly guidanceScale?: number;

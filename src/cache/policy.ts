@@ -5,6 +5,7 @@ import { type EvictionPolicy, POLICIES, type PolicyName } from './policies/index
 
 export type { PolicyName };
 
+/** How many lines of the image are remembered, and which. */
 export interface CacheOptions {
   /** Default: `line-ar` when `budgetLines` is given, else `full`. */
   readonly policy?: PolicyName;
@@ -37,6 +38,9 @@ export interface CachePlan {
  *
  * Throws OptionError for a policy without that name, for counts that are not whole, and for a budget below
  * `anchorLines + recentLines + 1`.
+ *
+ * @example
+ * const { policy, middleLines } = planCache({ budgetLines: 6 }, 24); // line-ar, 3
  */
 export function planCache(options: CacheOptions, lines: number): CachePlan {
   const name = options.policy ?? (options.budgetLines === undefined ? 'full' : 'line-ar');

@@ -28,6 +28,7 @@ import {
 } from './registry.ts';
 import { loadTokenizer, type TextTokenizer } from './text/tokenizer/tokenizer.ts';
 
+/** Where the files of a model are, and how it is stored. */
 export interface LoadModelOptions
   extends Omit<ModelOptions, 'tokenizer'>,
     FilesOptions,
@@ -69,6 +70,10 @@ type Opened = Partial<Record<Part, OpenedFiles>>;
  *     });
  *
  * Throws OptionError for an unknown name or a missing file, FormatError for a file that is damaged or of another model.
+ *
+ * @example
+ * using model = await loadModel(runtime, 'emoji');
+ * using large = await loadModel(runtime, 'janus-pro-1b', { checkpoint: 'hf:deepseek-ai/Janus-Pro-1B', dtype: 'int4' });
  */
 export async function loadModel<Model extends ModelName | FamilyModel>(
   runtime: Runtime,

@@ -51,9 +51,15 @@ const PRESETS: ReadonlyMap<string, Preset<Prompt>> = new Map(
   Object.values(FAMILIES).flatMap(({ presets }) => Object.entries<Preset<Prompt>>(presets)),
 );
 
+/** Every model by name. */
 export const MODEL_NAMES = [...PRESETS.keys()] as readonly ModelName[]; // the keys of all presets
 
-/** Throws OptionError for a name of no model. */
+/**
+ * Throws OptionError for a name of no model.
+ *
+ * @example
+ * const name = modelName(process.argv[2] ?? 'emoji'); // of type ModelName
+ */
 export function modelName(name: string): ModelName {
   if (PRESETS.has(name)) return name as ModelName;
   const near = nearest(name, MODEL_NAMES);
@@ -61,7 +67,13 @@ export function modelName(name: string): ModelName {
   throw new OptionError(`model: expected one of ${MODEL_NAMES.join(', ')}, got ${name}${remedy}`);
 }
 
-/** What is known of a model without its weights. Throws OptionError for an unknown name, or a configuration that is wrong. */
+/**
+ * What is known of a model without its weights. Throws OptionError for an unknown name, or a configuration that is wrong.
+ *
+ * @example
+ * const { grid, geometry } = modelDefinition('llamagen-xl-384'); // 24 lines of 24 tokens; 36 layers
+ * const { name } = modelDefinition({ family: 'llamagen', config: { side: 16 } });
+ */
 export function modelDefinition(
   model: string | FamilyModel,
   { vqPreset }: { readonly vqPreset?: string } = {},

@@ -24,6 +24,7 @@ const MAP_READ = 1;
 
 export type { DriverKind };
 
+/** Which device is opened, and what is told about it. */
 export interface RuntimeOptions extends AdapterChoice {
   /** Use this device; the caller keeps it and `dispose` leaves it alone. */
   readonly device?: GPUDevice;
@@ -33,6 +34,13 @@ export interface RuntimeOptions extends AdapterChoice {
   readonly onCompile?: (progress: CompileProgress) => void;
 }
 
+/**
+ * An open device. Whoever opens it disposes of it, after the models that it holds.
+ *
+ * @example
+ * using runtime = await Runtime.open();
+ * console.log(runtime.description); // gpu: nvidia, ...
+ */
 export class Runtime implements ProgramHost {
   readonly counters: Counters = {
     submits: 0,

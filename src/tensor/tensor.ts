@@ -49,6 +49,13 @@ export interface TensorHost {
   free(region: Region): void;
 }
 
+/**
+ * A shape and a dtype over a region of GPU memory. `Runtime.tensor` makes one.
+ *
+ * @example
+ * using tensor = runtime.tensor([2, 2], 'f32', 'numbers', Float32Array.of(1, 2, 3, 4));
+ * console.log(await tensor.read()); // Float32Array [1, 2, 3, 4]
+ */
 export class Tensor {
   constructor(
     readonly runtime: TensorHost,

@@ -6,18 +6,23 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { decode } from 'fast-png';
 import { install, type PackedProject, packedProject } from '../support/packed-project.ts';
+import { exampleOf, publicNames } from '../support/public-names.ts';
 import { readmeBlocks } from '../support/readme-blocks.ts';
 
 const MARKS = ['', 'draw.mjs', 'browser', 'fragment', 'esbuild', 'needs-files', 'repository'];
 
-/** What fragments take as given. */
-const HEADER = `
-import { writeFile } from 'node:fs/promises';
-import { encodePng, type GenerateOptions, generate, loadModel, pickedSet, plan, readRecipe, recipeFor, Runtime } from 'rasterline';
+/** What fragments and the examples of docstrings take as given: every function, a runtime and a model. */
+function header(): string {
+  const values = publicNames().filter(({ kind }) => kind !== 'interface' && kind !== 'type');
+  return `
+import { readFile, writeFile } from 'node:fs/promises';
+import { type ImageModel, ${values.map(({ name }) => name).join(', ')} } from 'rasterline';
 declare const runtime: Runtime;
-export { encodePng, generate, loadModel, pickedSet, plan, readRecipe, recipeFor, runtime, writeFile };
-export type { GenerateOptions };
+declare const model: ImageModel<{ classes: number[] }>;
+declare const image: Awaited<ReturnType<typeof generate>>[number];
+export { readFile, runtime, model, image, writeFile, ${values.map(({ name }) => name).join(', ')} };
 `;
+}
 
 /** A command of npx as it runs where the tarball is installed already. */
 const installed = (line: string) => line.replace('npx -p rasterline -p webgpu rasterline', 'npx rasterline');
@@ -91,15 +96,16 @@ describe('the README', function () {
     }
   });
 
-  it('has fragments and snippets that the type checker accepts', async () => {
-    const fragments = readmeBlocks('ts').map(({ text }) => text);
-    await project.write('fragments.mts', `${HEADER}${fragments.map((text) => `{\n${text}}`).join('\n')}`);
+  it('has fragments and snippets that the type checker accepts, as are the examples of docstrings', async () => {
+    const examples = publicNames().flatMap((name) => exampleOf(name) ?? []);
+    const fragments = [...readmeBlocks('ts').map(({ text }) => text), ...examples];
+    await project.write('fragments.mts', `${header()}${fragments.map((text) => `{\n${text}}`).join('\n')}`);
     const snippets = readmeBlocks('js');
     for (const [i, { text }] of snippets.entries()) await project.write(`snippet-${i}.mts`, text);
     await install(project, '@types/node');
     const files = ['fragments.mts', ...snippets.map((_, i) => `snippet-${i}.mts`)];
     await passes(
-      `tsc --noEmit --strict --skipLibCheck false --target es2022 --module nodenext --types node ${files.join(' ')}`,
+      `tsc --noEmit --strict --skipLibCheck false --target es2022 --lib esnext,dom,dom.iterable --module nodenext --types node ${files.join(' ')}`,
     );
   });
 

@@ -9,4 +9,5 @@ export type { EvictionPolicy };
 
 export const POLICIES = { full, streaming, 'line-ar': lineAr } as const satisfies Record<string, EvictionPolicy>;
 
+/** A policy of `cache.policy` by name. */
 export type PolicyName = keyof typeof POLICIES;

@@ -25,6 +25,7 @@ export interface CaptionPrompt {
   }[];
 }
 
+/** What LlamaGen draws from: classes, or captions as words or as features. */
 export type LlamaGenPrompt = ClassPrompt | CaptionPrompt | TextPrompt;
 
 export type ConditionWeights =

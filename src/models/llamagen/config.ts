@@ -8,6 +8,7 @@ import { EPSILON, expectSharedHeads, ROPE_BASE, SAMPLING_OPTIONS, SIZE } from '.
 import { FLAN_T5_XL, T5_OPTIONS, type T5Config } from '../parts/t5/config.ts';
 import { VQ_OPTIONS, type VqConfig, vqPreset, withVqSizes } from '../parts/vq/config.ts';
 
+/** Sizes of a LlamaGen transformer. */
 export interface LlamaGenConfig {
   readonly layers: number;
   readonly heads: number;

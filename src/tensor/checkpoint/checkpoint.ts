@@ -28,6 +28,11 @@ const FOREIGN: readonly (readonly [start: string, what: string])[] = [
  * source is closed too.
  *
  * Throws OptionError for what is no source, and FormatError for a file that is neither safetensors nor a torch zip, or that is damaged.
+ *
+ * @example
+ * const checkpoint = await openCheckpoint(await openSource('c2i_XL_384.pt'));
+ * for (const { name, shape, dtype } of checkpoint.tensors.values()) console.log(name, shape, dtype);
+ * await checkpoint.close();
  */
 export async function openCheckpoint(given: ByteSource): Promise<Checkpoint> {
   const source = checkedSource('openCheckpoint', given);

@@ -13,6 +13,7 @@ import { URL_OPTIONS } from '../source/url-source.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { openShards } from './sharded.ts';
 
+/** How files are fetched and kept. */
 export interface FilesOptions extends HubOptions, DownloadOptions {
   /**
    * Whether files of a hub are kept on the disk or in the origin's file system: true, false, or the folder to keep them in.
@@ -29,6 +30,7 @@ export const FILES_OPTIONS: OptionTable<FilesOptions> = {
 /** What a checkpoint is opened from. */
 export const FILES_SOURCE = either(SOURCE, FILE_SET);
 
+/** A checkpoint, and what lies beside it. */
 export interface OpenedFiles {
   readonly checkpoint: Checkpoint;
   /** The files around it; absent for a file named alone. */
@@ -48,6 +50,9 @@ const CHECKPOINT_FILES = [
  * a URL that ends in `/`, `hf:owner/name[@revision][/file]`, or a FileSet.
  *
  * Throws FormatError when there is none, or it cannot be read; OptionError for a malformed name.
+ *
+ * @example
+ * const { checkpoint } = await openFiles('hf:deepseek-ai/Janus-Pro-1B');
  */
 export async function openFiles(source: CheckpointSource | FileSet, given: FilesOptions = {}): Promise<OpenedFiles> {
   const options = checkOptions(FILES_OPTIONS, given);

@@ -14,6 +14,7 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How much of a checkpoint is on the GPU. */
 export interface LoadProgress {
   readonly loadedBytes: number;
   readonly totalBytes: number;

@@ -4,6 +4,7 @@ import { OptionError } from '../errors.ts';
 
 /** The names of the drivers that can be asked for; `auto` takes the best that works. */
 export const DRIVERS = ['auto', 'gpu', 'lavapipe', 'swiftshader', 'null'] as const;
+/** A driver by name. */
 export type Driver = (typeof DRIVERS)[number];
 
 /**
@@ -15,6 +16,7 @@ export type AdapterKind = Exclude<Driver, 'auto'> | 'browser';
 /** Kinds of machine that kernels are tuned for. */
 export type DriverKind = AdapterKind | 'caller';
 
+/** Which driver is wanted. */
 export interface AdapterChoice {
   /** @defaultValue 'auto': the machine's GPU, else a lavapipe that works, else SwiftShader */
   readonly driver?: Driver;

@@ -92,7 +92,12 @@ export function checkedSource(place: string, given: ByteSource): ByteSource {
   });
 }
 
-/** Bytes already in memory; they are not copied until they are read. Throws OptionError for anything else. */
+/**
+ * Bytes already in memory; they are not copied until they are read. Throws OptionError for anything else.
+ *
+ * @example
+ * const source = bytesSource('model', await (await fetch('model.safetensors')).arrayBuffer());
+ */
 export function bytesSource(name: string, content: ArrayBuffer | Uint8Array): ByteSource {
   checkValue('bytesSource: name', text, name);
   checkValue('bytesSource: content', BYTES, content);
@@ -111,6 +116,9 @@ export function bytesSource(name: string, content: ArrayBuffer | Uint8Array): By
 /**
  * A Blob or a File chosen in a browser. Throws OptionError for anything else; reads throw FormatError when it changes
  * meanwhile.
+ *
+ * @example
+ * const source = blobSource('model', new Blob(['...']));
  */
 export function blobSource(name: string, blob: Blob): ByteSource {
   checkValue('blobSource: name', text, name);

@@ -36,6 +36,7 @@ export interface Download {
   discard(): Promise<void>;
 }
 
+/** How much of a file has been downloaded. */
 export interface DownloadProgress {
   readonly file: string;
   readonly loadedBytes: number;

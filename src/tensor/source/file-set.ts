@@ -34,7 +34,12 @@ export async function openFirst(
   return undefined;
 }
 
-/** Files below a URL, read by ranges. Throws OptionError for what is none. */
+/**
+ * Files below a URL, read by ranges. Throws OptionError for what is none.
+ *
+ * @example
+ * const model = await loadModel(runtime, 'janus-pro-1b', { checkpoint: urlSet('https://example.org/janus/') });
+ */
 export function urlSet(base: string | URL, given: UrlOptions = {}): FileSet {
   const options = checkOptions({ ...URL_OPTIONS, place: 'urlSet' }, given);
   const isAddress = (typeof base === 'string' || base instanceof URL) && /^https?:/.test(String(base));
@@ -44,7 +49,13 @@ export function urlSet(base: string | URL, given: UrlOptions = {}): FileSet {
   return { name: folder, open: async (file) => await urlSource(new URL(file, folder), options) };
 }
 
-/** Files that a user picked in a browser, by their names. Throws OptionError for anything else. */
+/**
+ * Files that a user picked in a browser, by their names. Throws OptionError for anything else.
+ *
+ * @example
+ * const input = document.querySelector('input')!; // <input type="file" multiple>
+ * const picked = await loadModel(runtime, "janus-pro-1b", { checkpoint: pickedSet([...input.files!]) });
+ */
 export function pickedSet(files: readonly File[]): FileSet {
   const picked = checkValue(
     'pickedSet',

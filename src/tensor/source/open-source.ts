@@ -22,6 +22,10 @@ export const OPEN_SOURCE: OptionTable<UrlOptions> = { ...URL_OPTIONS, place: 'op
  * other a path; in a page every string is a URL, relative to the page.
  *
  * Throws OptionError for anything else, and FormatError when it cannot be read.
+ *
+ * @example
+ * const source = await openSource('model.safetensors');
+ * const start = await source.read(0, 8);
  */
 export async function openSource(source: CheckpointSource, given: UrlOptions = {}): Promise<ByteSource> {
   const options = checkOptions(OPEN_SOURCE, given);

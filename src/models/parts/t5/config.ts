@@ -4,6 +4,7 @@ import { multipleOf, required } from '../../../tensor/checks.ts';
 import type { OptionTable } from '../../../tensor/options.ts';
 import { EPSILON, SIZE } from '../config-checks.ts';
 
+/** Sizes of a T5 encoder. */
 export interface T5Config {
   readonly layers: number;
   readonly heads: number;

@@ -5,6 +5,7 @@ import { OptionError } from '../../../tensor/errors.ts';
 import type { OptionTable } from '../../../tensor/options.ts';
 import { SIZE } from '../config-checks.ts';
 
+/** Sizes of a VQ tokenizer. */
 export interface VqConfig {
   readonly codebook: {
     readonly count: number;

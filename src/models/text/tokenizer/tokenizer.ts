@@ -11,6 +11,7 @@ import { readTokenizerFile } from './file.ts';
 import { withCharacterMaps } from './normalizer.ts';
 import { withPatterns } from './splits.ts';
 
+/** Words to ids and back. */
 export interface TextTokenizer {
   /** Of the file. */
   readonly name: string;
@@ -23,6 +24,7 @@ export interface TextTokenizer {
   token(id: number): string | undefined;
 }
 
+/** How tokenizer files are fetched, and the one that stands beside. */
 export interface TokenizerOptions extends UrlOptions {
   /** tokenizer_config.json: it decides the begin token where the class is Llama's (Janus-Pro). */
   readonly config?: CheckpointSource;
@@ -38,7 +40,13 @@ export const TOKENIZER_OPTIONS: OptionTable<TokenizerOptions> = {
   options: { ...OPEN_SOURCE.options, config: SOURCE },
 };
 
-/** Throws FormatError for a file that cannot be read, is damaged, or is no tokenizer of the kinds that the families have. */
+/**
+ * Throws FormatError for a file that cannot be read, is damaged, or is no tokenizer of the kinds that the families have.
+ *
+ * @example
+ * const tokenizer = await loadTokenizer('tokenizer.json');
+ * const ids = tokenizer.encode('a watermelon');
+ */
 export async function loadTokenizer(source: CheckpointSource, given: TokenizerOptions = {}): Promise<TextTokenizer> {
   const options = checkOptions(TOKENIZER_OPTIONS, given);
   const http = pickOptions(OPEN_SOURCE, options);

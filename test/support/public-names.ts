@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A name that the package exports, as its declaration has it. */
+export interface PublicName {
+  readonly name: string;
+  readonly kind: string;
+  /** The docstring without its asterisks; '' where there is none. */
+  readonly doc: string;
+  readonly isError: boolean;
+}
+
+/** Every name of src/index.ts. Throws for one whose declaration is not found. */
+export function publicNames(): PublicName[] {
+  const index = readFileSync('src/index.ts', 'utf8');
+  return [...index.matchAll(/^export (?:type )?\{([^}]+)\} from '([^']+)';/gm)].flatMap(([, names, file]) =>
+    names!
+      .split(',')
+      .map((name) => name.replace(/\btype\b/, '').trim())
+      .filter(Boolean)
+      .map((name) => declared(name, join('src', file!))),
+  );
+}
+
+function declared(name: string, file: string): PublicName {
+  const text = readFileSync(file, 'utf8');
+  const again = new RegExp(
+    `^export type \\{[^}]*\\b${name}\\b[^}]*\\} from '([^']+)'|^import .*\\btype ${name}\\b.* from '([^']+)'`,
+    'm',
+  );
+  const declaration = new RegExp(`^export (?:async )?(function|class|const|interface|type) ${name}\\b(.*)$`, 'm').exec(
+    text,
+  );
+  if (!declaration) {
+    const elsewhere = again.exec(text);
+    if (!elsewhere) throw new Error(`${name}: expected its declaration in ${file}`);
+    return declared(name, join(file, '..', (elsewhere[1] ?? elsewhere[2])!));
+  }
+  const before = text.slice(0, declaration.index);
+  const comment = /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\n$/.exec(before)?.[1] ?? '';
+  const [, kind = '', rest = ''] = declaration;
+  return {
+    name,
+    kind,
+    doc: comment.replace(/^ \* ?/gm, '').trim(),
+    isError: /extends \w+Error\b|extends Error\b/.test(rest),
+  };
+}
+
+/** The code after `@example`, or undefined. */
+export function exampleOf({ doc }: PublicName): string | undefined {
+  return /@example\n([\s\S]*)$/.exec(doc)?.[1];
+}
