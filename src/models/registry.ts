@@ -58,7 +58,7 @@ export const MODEL_NAMES = [...PRESETS.keys()] as readonly ModelName[]; // the k
  * Throws OptionError for a name of no model.
  *
  * @example
- * const name = modelName(process.argv[2] ?? 'emoji'); // of type ModelName
+ * const name = modelName('emoji'); // of type ModelName, or an OptionError
  */
 export function modelName(name: string): ModelName {
   if (PRESETS.has(name)) return name as ModelName;

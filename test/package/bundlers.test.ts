@@ -49,7 +49,7 @@ const page = (script: string) =>
   `<!doctype html><title>page</title><link rel="icon" href="data:,"><body><script type="module" src="${script}"></script>`;
 
 describe('an app from the packed tarball, in headless Chromium', function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
   let project: PackedProject;
   let browser: BrowserPage;
   before(async () => {
@@ -79,7 +79,7 @@ describe('an app from the packed tarball, in headless Chromium', function () {
     await loadsModel(`${browser.url}vite/loads.html`);
     await browser.page.goto(`${browser.url}vite/draws.html`);
     const drawn = await browser.page.waitForFunction(() => (globalThis as { drawn?: Drawn }).drawn, undefined, {
-      timeout: 240_000,
+      timeout: 500_000,
     });
     const { description, tokens, pixels, shown, png } = (await drawn.jsonValue())!;
     using runtime = await Runtime.open({ driver: 'swiftshader' });

@@ -99,7 +99,7 @@ describe('the README', function () {
   it('has fragments and snippets that the type checker accepts, as are the examples of docstrings', async () => {
     const examples = publicNames().flatMap((name) => exampleOf(name) ?? []);
     const fragments = [...readmeBlocks('ts').map(({ text }) => text), ...examples];
-    await project.write('fragments.mts', `${header()}${fragments.map((text) => `{\n${text}}`).join('\n')}`);
+    await project.write('fragments.mts', `${header()}${fragments.map((text) => `{\n${text}\n}`).join('\n')}`);
     const snippets = readmeBlocks('js');
     for (const [i, { text }] of snippets.entries()) await project.write(`snippet-${i}.mts`, text);
     await install(project, '@types/node');
