@@ -72,7 +72,7 @@ export function modelName(name: string): ModelName {
  *
  * @example
  * const { grid, geometry } = modelDefinition('llamagen-xl-384'); // 24 lines of 24 tokens; 36 layers
- * const { name } = modelDefinition({ family: 'llamagen', config: { side: 16 } });
+ * const { name } = modelDefinition({ family: "llamagen", config: { layers: 12, heads: 12, width: 768, side: 16 } });
  */
 export function modelDefinition(
   model: string | FamilyModel,

@@ -1,10 +1,3 @@
-/**
- * An open device: the one owner of the `GPUDevice`, its buffers and its pipelines.
- *
- * Work is recorded once (`record`) and replayed (`run`). Late errors of WebGPU are kept and thrown at the next edge
- * (`settled`, `read`), so that none is lost in the console.
- */
-
 import { findAdapter } from '#device';
 import type { Counters } from './counters.ts';
 import type { AdapterChoice, DriverKind } from './device/adapter.ts';
@@ -35,7 +28,10 @@ export interface RuntimeOptions extends AdapterChoice {
 }
 
 /**
- * An open device. Whoever opens it disposes of it, after the models that it holds.
+ * An open device: the one owner of the `GPUDevice`, its buffers and its pipelines. Whoever opens it disposes of it.
+ *
+ * Work is recorded once (`record`) and replayed (`run`). Late errors of WebGPU are kept and thrown at the next edge
+ * (`settled`, `read`), so that none is lost in the console.
  *
  * @example
  * using runtime = await Runtime.open();
