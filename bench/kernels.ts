@@ -96,11 +96,16 @@ export async function storeRows(runtime: Runtime): Promise<Row[]> {
         lines,
         lineLength: lines,
         condition: 1,
+        images,
         leftPadding: zeros,
         positionOffsets: zeros,
         dtype: 'f16' as const,
       };
-      using store = await KvStore.open(runtime, shape, planCache({ policy: 'line-ar', budgetLines }, lines));
+      using store = await KvStore.open(
+        runtime,
+        shape,
+        planCache({ policy: 'line-ar', budgetLines }, { lines, lineLength: lines }),
+      );
       using angles = runtime.tensor([1 + lines * lines, headDim / 2, 2], 'f32', 'angles');
       using qkv = runtime.tensor([count, 3 * heads * headDim], 'f32', 'qkv');
       using step = await runtime.record('attend', () =>

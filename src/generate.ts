@@ -57,7 +57,7 @@ export async function generate<Prompt>(
   const { lines, lineLength } = grid;
   const count = lines * lineLength;
   const sampling = resolveSampling(options, model.defaults);
-  const plan = planCache(options.cache ?? {}, lines);
+  const plan = planCache(options.cache ?? {}, grid);
   const range = { ...grid, ...model.imageTokens };
   expectGiven(options.tokens ?? [], range);
   options.signal?.throwIfAborted();

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The public names. */
 
-export { type CacheOptions, type CachePlan, type PolicyName, planCache } from './cache/policy.ts';
+export { type CacheOptions, type CachePlan, type EvictionPolicy, type PolicyName, planCache } from './cache/policy.ts';
 export { type GenerateOptions, generate, type LineProgress } from './generate.ts';
 export type { GeneratedImage } from './image.ts';
 export type { ChameleonOptions } from './models/chameleon/config.ts';

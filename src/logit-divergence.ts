@@ -40,7 +40,7 @@ export async function traceLogits<Prompt>(
   using condition = model.condition(prompt, false);
   const { rows, images, promptLength } = condition;
   const shape = { ...model.geometry, ...grid, ...condition, lines, condition: promptLength, dtype: model.kvDtype };
-  using store = await KvStore.open(runtime, shape, planCache({}, lines));
+  using store = await KvStore.open(runtime, shape, planCache({}, { ...grid, lines }));
   using token = runtime.tensor([images], 'u32', 'token');
   using prefill = await runtime.record('prefill', () =>
     model.logits(condition.embeddings(), store.prefill, promptLength),

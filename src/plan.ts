@@ -64,12 +64,12 @@ export async function plan(model: string | FamilyModel, options: PlanOptions = {
   const { name, geometry, grid, width, intermediateSize, imageTokens, vq } = definition;
   const { lines, lineLength } = grid;
   const rows = guided ? 2 * batch : batch;
-  const cachePlan = planCache(cache, lines);
+  const cachePlan = planCache(cache, grid);
   const condition = definition.conditionTokens(promptTokens);
   const shape = { ...geometry, rows, dtype: floatDtype(dtype) };
   const slots = storeSlots(cachePlan, lineLength, condition);
   const kvBytes = storeBytes(shape, slots);
-  const slotBytes = geometry.layers * rows * geometry.kvHeads * slots * (cachePlan.scored ? 8 : 4);
+  const slotBytes = geometry.layers * rows * geometry.kvHeads * slots * (cachePlan.observe === 'nothing' ? 4 : 8);
   const weights = Object.values(definition.parts).map((part) => part.weights);
   const bytes = weightBytes(weights, dtype);
   const stepBytes =

@@ -1,6 +1,6 @@
 /** What a picture was drawn from: kept in its PNG, and enough to draw it again. */
 
-import { type CacheOptions, planCache } from './cache/policy.ts';
+import { type CacheOptions, type PolicyName, planCache } from './cache/policy.ts';
 import type { GenerateOptions } from './generate.ts';
 import type { ImageModel } from './models/image-model.ts';
 import { resolveSampling, type Sampling, type SamplingOptions } from './sampler.ts';
@@ -46,13 +46,13 @@ export function recipeFor<Prompt>(
   const { guidanceScale, cfgInterval, temperature, topK, topP, seed, firstImage } = options as SamplingOptions;
   const given = { guidanceScale, cfgInterval, temperature, topK, topP, seed, firstImage } as SamplingOptions;
   const sampling = resolveSampling(given, model.defaults);
-  const { policy } = planCache(options.cache ?? {}, model.grid(options.prompt).lines);
+  const { policy } = planCache(options.cache ?? {}, model.grid(options.prompt));
   return {
     version: VERSION,
     model: model.name,
     prompt: promptOf(options.prompt, image),
     sampling: { ...sampling, firstImage: sampling.firstImage + image },
-    cache: { ...options.cache, policy },
+    cache: { ...options.cache, policy: policy.name as PolicyName },
     loaded,
   };
 }

@@ -55,7 +55,7 @@ describe('generate', () => {
       assert.equal(last[name], first[name], name);
     assert.equal(last.submits - first.submits, steps);
     assert.equal(last.passes - first.passes, steps);
-    const perLine = 2 * model.geometry.layers; // line end: evict and clear, a dispatch a layer each
+    const perLine = 3 * model.geometry.layers; // line end: score, choose and settle, where it evicts
     assert.ok(last.dispatches - first.dispatches <= steps * (5 * model.geometry.layers + 3) + 7 * perLine);
   });
 
@@ -129,7 +129,10 @@ describe('generate', () => {
       [{ classes: [] }, /prompt: expected/],
       [{ temperature: -1 }, /temperature: expected/],
       [{ cache: { policy: 'line-ar', budgetLines: 2 } }, /cache\.budgetLines: expected at least 3/],
-      [{ cache: { policy: 'none' as never } }, /cache\.policy: expected one of full, streaming, line-ar, got none/],
+      [
+        { cache: { policy: 'none' as never } },
+        /cache\.policy: expected one of full, summary, line-ar, streaming, h2o, snapkv, r-kv, random, got none/,
+      ],
     ];
     const before = runtime.counters.buffers;
     for (const [options, text] of wrong) {
@@ -167,16 +170,17 @@ describe('generate', () => {
       ...model.geometry,
       ...model.grid({ classes: [3] }),
       condition: 0,
+      images: 1,
       leftPadding: [0, 0],
       positionOffsets: [0, 0],
       dtype: 'f16' as const,
     };
-    using all = await KvStore.open(runtime, shape, planCache({}, 8));
+    using all = await KvStore.open(runtime, shape, planCache({}, model.grid({ classes: [3] })));
     const before = runtime.liveBytes;
-    using some = await KvStore.open(runtime, shape, planCache({ budgetLines: 5 }, 8));
+    using some = await KvStore.open(runtime, shape, planCache({ budgetLines: 5 }, model.grid({ classes: [3] })));
     assert.equal(some.bytes / all.bytes, 5 / 8);
     const { layers, kvHeads } = model.geometry;
     const slotWords = layers * 2 * kvHeads * some.slots * 2; // positions and scores
-    assert.equal(runtime.liveBytes - before, some.bytes + 4 * slotWords + 32 + 16);
+    assert.equal(runtime.liveBytes - before, some.bytes + 4 * slotWords + 48 + 16 + some.scratchBytes);
   });
 });

@@ -25,12 +25,13 @@ describe('the listing of a step', () => {
     const shape = {
       ...model.geometry,
       ...model.grid({ classes: [3] }),
+      images: condition.images,
       leftPadding,
       positionOffsets,
       condition: promptLength,
       dtype: model.kvDtype,
     };
-    using store = await KvStore.open(runtime, shape, planCache({ budgetLines: 4 }, 8));
+    using store = await KvStore.open(runtime, shape, planCache({ budgetLines: 4 }, model.grid({ classes: [3] })));
 
     using step = await runtime.record('step', () =>
       draw.next(model.logits(model.embed(draw.token, rows), store.decode, 1)),

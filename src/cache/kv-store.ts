@@ -5,20 +5,24 @@
  * the GPU. Nothing is read back. Both memories have the one method that a model asks for, `attend`.
  */
 
+import { appendPrefill } from '../kernels/attention/append.ts';
+import { decodeAttention } from '../kernels/attention/decode.ts';
+import { evict } from '../kernels/attention/evict.ts';
+import { shareScores } from '../kernels/attention/share-scores.ts';
 import {
   type AttentionShape,
-  appendPrefill,
-  decodeAttention,
   type Rotation,
   type SlotBank,
   STEP_WORDS,
-} from '../kernels/attention/decode.ts';
-import { clearScores, evict } from '../kernels/attention/evict.ts';
+  stepWords,
+} from '../kernels/attention/slots.ts';
 import { type Dtype, ELEMENT_BYTES } from '../tensor/dtype.ts';
 import { assert, DeviceError } from '../tensor/errors.ts';
 import type { Program } from '../tensor/program.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { expectScore } from './expect-score.ts';
+import { observation } from './observation.ts';
 import { PageTable } from './page-table.ts';
 import type { CachePlan } from './policy.ts';
 
@@ -31,6 +35,8 @@ export interface StoreShape {
   readonly lineLength: number;
   /** Condition tokens of a row. */
   readonly condition: number;
+  /** Images of the batch: with guidance half as many as rows. */
+  readonly images: number;
   /** First live condition token, and the one whose position is 0, of each row. */
   readonly leftPadding: readonly number[];
   readonly positionOffsets: readonly number[];
@@ -73,9 +79,12 @@ export class KvStore {
   readonly #step: Tensor;
   readonly #rowOffsets: Tensor;
   readonly #attention: AttentionShape;
-  readonly #words = new Uint32Array(STEP_WORDS);
+  /** Whether the two guidance rows of an image must keep the same tokens. */
+  readonly #sharesRows: boolean;
+  /** Slots of the summaries, live from the first eviction on. */
+  readonly #summaries: { readonly from: number; readonly to: number };
+  #hasEvicted = false;
   #evicting: Program | undefined;
-  #clearing: Program | undefined;
 
   private constructor(
     readonly runtime: Runtime,
@@ -87,7 +96,10 @@ export class KvStore {
     this.slots = storeSlots(plan, lineLength, condition);
     this.bytes = storeBytes({ ...shape, rows }, this.slots);
     this.#table = new PageTable(plan, { lines: shape.lines, lineLength, conditionTokens: condition });
-    this.#attention = { ...shape, rows, slots: this.slots };
+    this.#attention = { ...shape, rows, slots: this.slots, hasSummaries: plan.summaries > 0 };
+    this.#sharesRows = plan.rowScope === 'image' && rows === 2 * shape.images;
+    const first = condition + plan.anchorTokens + plan.survivors;
+    this.#summaries = { from: first, to: first + plan.summaries };
     this.#step = runtime.tensor([STEP_WORDS], 'u32', 'step');
     this.#rowOffsets = runtime.tensor(
       [rows, 2],
@@ -100,16 +112,16 @@ export class KvStore {
   /**
    * Allocates all slots and records the line end. After this nothing is allocated.
    *
-   * Throws DeviceError, and keeps no memory, where a binding cannot hold the slots of a row.
+   * Throws OptionError for a policy whose score does not compile, and DeviceError, and keeps no memory, where a binding
+   * cannot hold the slots of a row.
    */
   static async open(runtime: Runtime, shape: StoreShape, plan: CachePlan): Promise<KvStore> {
+    await expectScore(runtime, shape, plan);
     const store = new KvStore(runtime, shape, plan);
     try {
       for (let layer = 0; layer < shape.layers; layer++) store.#banks.push(store.#allocate(layer));
-      if (plan.scored) {
-        store.#clearing = await runtime.record('clear scores', () => store.#recordClear());
+      if (plan.survivors + plan.summaries > 0)
         store.#evicting = await runtime.record('line end', () => store.#recordEvict());
-      }
     } catch (error) {
       store.dispose();
       throw error;
@@ -126,17 +138,29 @@ export class KvStore {
     const { lines, lineLength } = this.shape;
     const endsLine = (token + 1) % lineLength === 0 && token + 1 < lines * lineLength;
     const end = endsLine ? this.#table.endLine() : undefined;
-    const leavingSlot = end?.kind === 'evict' ? end.leavingSlot : 0;
-    this.#words.set([token, slot, extent, deadFrom, deadTo, leavingSlot]);
-    this.runtime.upload(this.#step.buffer, 0, this.#words);
-    if (!end || !this.#clearing || !this.#evicting) return [];
-    return end.kind === 'evict' ? [this.#evicting, this.#clearing] : [this.#clearing];
+    const evicts = end?.kind === 'evict';
+    const words = stepWords({
+      ...{ token, slot, extent, deadFrom, deadTo },
+      ...observation(this.plan, this.shape, token),
+      summariesFrom: this.#hasEvicted ? this.#summaries.from : 0,
+      summariesTo: this.#hasEvicted ? this.#summaries.to : 0,
+      leavingSlot: evicts ? end.leavingSlot : 0,
+      isFirst: evicts && end.isFirst ? 1 : 0,
+    });
+    this.runtime.upload(this.#step.buffer, 0, words);
+    this.#hasEvicted ||= evicts;
+    return evicts && this.#evicting ? [this.#evicting] : [];
   }
 
   /** Forgets everything: the store is as new. */
   reset(): void {
     this.#table.reset();
-    this.#clearing?.run();
+    this.#hasEvicted = false;
+  }
+
+  /** Bytes that a line's end ranks candidates in; all layers share them. */
+  get scratchBytes(): number {
+    return this.#evicting?.scratchBytes ?? 0;
   }
 
   /** Which slots are live after the last token placed; for tests. */
@@ -161,7 +185,6 @@ export class KvStore {
   }
 
   dispose(): void {
-    this.#clearing?.dispose();
     this.#evicting?.dispose();
     for (const { keys, values, positions, scores } of this.#banks.flat()) {
       for (const tensor of [keys, values, positions, scores]) tensor?.dispose();
@@ -186,18 +209,21 @@ export class KvStore {
       );
     }
     const banks: SlotBank[] = [];
-    for (let firstRow = 0; firstRow < rows; firstRow += most) {
-      const count = Math.min(most, rows - firstRow);
+    // rows that share their scores lie in one bank, or in two banks of the same size
+    const stretch = this.#sharesRows && rows > most ? rows / 2 : rows;
+    for (let firstRow = 0; firstRow < rows; firstRow += banks.at(-1)!.rows) {
+      const count = Math.min(most, stretch - (firstRow % stretch));
       const cells = [count, kvHeads, this.slots];
       const make = (shape: readonly number[], type: Dtype, what: string) =>
         this.runtime.tensor(shape, type, `${what} of layer ${layer}`);
       banks.push({
+        layer,
         firstRow,
         rows: count,
         keys: make([...cells, headDim], dtype, 'keys'),
         values: make([...cells, headDim], dtype, 'values'),
         positions: make(cells, 'u32', 'positions'),
-        scores: this.plan.scored ? make(cells, 'f32', 'scores') : undefined,
+        scores: this.plan.observe !== 'nothing' ? make(cells, 'f32', 'scores') : undefined,
       });
     }
     return banks;
@@ -230,22 +256,27 @@ export class KvStore {
   }
 
   #recordEvict(): void {
-    const { anchorLines, middleLines, scoreScope } = this.plan;
-    const { condition, lineLength } = this.shape;
-    for (const bank of this.#banks.flat()) {
-      evict({
-        bank,
-        step: this.#step,
-        shape: this.#attention,
-        middleSlot: condition + anchorLines * lineLength,
-        middleSlots: middleLines * lineLength,
-        scoreScope,
-      });
+    const { anchorTokens, survivors, summaries, score, observe, scoreScope } = this.plan;
+    const byHeads = scoreScope === 'layer';
+    for (const banks of this.#banks) {
+      const pairs = this.#sharesRows && banks.length > 1 ? banks.length / 2 : undefined;
+      for (const [i, { scores }] of banks.slice(0, pairs).entries()) {
+        if (!scores || !(byHeads || this.#sharesRows)) continue;
+        const partners = pairs === undefined ? undefined : banks[i + pairs]?.scores;
+        shareScores({ scores, partners, byHeads, byRows: this.#sharesRows });
+      }
+      for (const bank of banks) {
+        evict({
+          bank,
+          step: this.#step,
+          rowOffsets: this.#rowOffsets,
+          shape: this.#attention,
+          ...{ anchors: anchorTokens, survivors, summaries },
+          score,
+          movesScores: observe !== 'nothing' && observe.queries === 'image',
+        });
+      }
     }
-  }
-
-  #recordClear(): void {
-    for (const { scores } of this.#banks.flat()) if (scores) clearScores(scores);
   }
 
   async #read(layer: number, pick: (bank: SlotBank) => Tensor | undefined): Promise<Float32Array | Uint32Array> {

@@ -9,7 +9,7 @@
 import { assert } from '../tensor/errors.ts';
 import type { CachePlan } from './policy.ts';
 
-export type PageRole = 'free' | 'anchor' | 'middle' | 'recent' | 'current';
+export type PageRole = 'free' | 'kept' | 'recent' | 'current';
 
 export interface TableShape {
   readonly lines: number;
@@ -25,16 +25,16 @@ export interface Placement {
   readonly deadTo: number;
 }
 
-/** What a line's end does. `evict`: survivors of the leaving page move into the middle, and the page is freed. */
+/** What a line's end does. `evict`: survivors of the leaving page move among the kept slots, and the page is freed. */
 export type LineEnd =
   | { readonly kind: 'none' }
   | {
       readonly kind: 'evict';
+      /** The page freed, and its first slot. */
       readonly leavingPage: number;
-      /** First slot of the leaving page, and of the middle region, and how many slots that has. */
       readonly leavingSlot: number;
-      readonly middleSlot: number;
-      readonly middleSlots: number;
+      /** Whether the kept slots are evicted from for the first time: until then the summaries' hold tokens. */
+      readonly isFirst: boolean;
     };
 
 export class PageTable {
@@ -93,21 +93,15 @@ export class PageTable {
 
   /** Ends the line whose last token was placed, and opens the next line's page. Not for the last line of the image. */
   endLine(): LineEnd {
-    const { anchorLines, middleLines, recentLines } = this.plan;
     const { lines, lineLength, conditionTokens } = this.shape;
     assert(this.#lineIsFull, 'endLine: the line is not full');
     assert(this.#placed < lines * lineLength, `endLine: line ${lines - 1} is the last`);
-    const finished = this.#current;
     this.#lineIsFull = false;
-    if (this.#placed / lineLength <= anchorLines) {
-      this.#roles[finished] = 'anchor';
-    } else {
-      this.#roles[finished] = 'recent';
-      this.#recent.push(finished);
-    }
-    const leaving = this.#recent.length > recentLines ? this.#recent.shift() : undefined;
+    this.#roles[this.#current] = 'recent';
+    this.#recent.push(this.#current);
+    const leaving = this.#recent.length > this.plan.recentLines ? this.#recent.shift() : undefined;
     if (this.#usedPages < this.#roles.length) {
-      if (leaving !== undefined) this.#roles[leaving] = 'middle';
+      if (leaving !== undefined) this.#roles[leaving] = 'kept';
       this.#open(this.#usedPages++);
       return { kind: 'none' };
     }
@@ -117,8 +111,7 @@ export class PageTable {
       kind: 'evict',
       leavingPage: leaving,
       leavingSlot: conditionTokens + leaving * lineLength,
-      middleSlot: conditionTokens + anchorLines * lineLength,
-      middleSlots: middleLines * lineLength,
+      isFirst: this.#placed === this.#roles.length * lineLength,
     };
   }
 

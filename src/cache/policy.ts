@@ -1,82 +1,148 @@
-/** What the store forgets, by name: options as a caller gives them, and the plan they come to for an image. */
+/** What the store forgets: options as a caller gives them, and the plan they come to for an image. */
 
 import { OptionError } from '../tensor/errors.ts';
-import { type EvictionPolicy, POLICIES, type PolicyName } from './policies/index.ts';
+import type { EvictionPolicy, Observation } from './policies/eviction-policy.ts';
+import { POLICIES, type PolicyName } from './policies/index.ts';
+import { BY_AGE } from './policies/scores.ts';
 
-export type { PolicyName };
+export type { EvictionPolicy, PolicyName };
 
 /** How many lines of the image are remembered, and which. */
 export interface CacheOptions {
-  /** Default: `line-ar` when `budgetLines` is given, else `full`. */
-  readonly policy?: PolicyName;
+  /** A policy by name, or one of your own. Default: `summary` when `budgetLines` is given, else `full`. */
+  readonly policy?: PolicyName | EvictionPolicy;
   /** Most lines of the image held at any step, the one being drawn included. Default: all. */
   readonly budgetLines?: number;
-  /** First lines that are never evicted. Default 1. (ours) */
+  /** First tokens of the image that are never evicted. Default: the policy's. */
+  readonly anchorTokens?: number;
+  /** The same in lines. */
   readonly anchorLines?: number;
-  /** Newest whole lines that are never evicted. Default 1. (ours) */
+  /** Newest whole lines that are never evicted. Default 1, or the policy's. (ours) */
   readonly recentLines?: number;
+  /** Slots of a layer, row and KV head, out of the budget, that hold means of what was evicted. Default: the policy's. (ours) */
+  readonly summaries?: number;
   /** Whether each KV head keeps its own tokens, or all heads of a layer the same. Default `head`. (ours) */
   readonly scoreScope?: 'head' | 'layer';
+  /** Whether each of an image's two rows under guidance keeps its own tokens, or both the same. Default: the policy's. (ours) */
+  readonly rowScope?: 'row' | 'image';
 }
 
-/** Options resolved for an image of some number of lines. */
+/** Options resolved for an image. */
 export interface CachePlan {
-  readonly policy: PolicyName;
+  readonly policy: EvictionPolicy;
   /** Pages of the store: never more than the image has lines. */
   readonly budgetLines: number;
-  readonly anchorLines: number;
+  /** Newest whole lines. */
   readonly recentLines: number;
-  /** Lines' worth of survivors between the anchors and the recent lines. */
-  readonly middleLines: number;
-  /** Whether attention is summed into scores: only where there is something to choose. */
-  readonly scored: boolean;
+  /** Lines' worth of slots for anchors, survivors and summaries, in this order. */
+  readonly keptLines: number;
+  readonly anchorTokens: number;
+  readonly survivors: number;
+  readonly summaries: number;
+  /** Whose attention is summed into scores; `nothing` where there is nothing to choose. */
+  readonly observe: Observation;
+  /** WGSL, see `EvictionPolicy.score`. */
+  readonly score: string;
   readonly scoreScope: 'head' | 'layer';
+  readonly rowScope: 'row' | 'image';
 }
 
 /**
- * Resolves options for an image of `lines` lines.
+ * Resolves options for an image.
  *
- * Throws OptionError for a policy without that name, for counts that are not whole, and for a budget below
- * `anchorLines + recentLines + 1`.
+ * Throws OptionError for a policy without that name, for counts that are not whole, for a budget below the anchors' lines,
+ * `recentLines` and the line being drawn, for more summaries than the rest of the kept lines has slots, and for a window
+ * of queries that is longer than a line.
  *
  * @example
- * const { policy, middleLines } = planCache({ budgetLines: 6 }, 24); // line-ar, 3
+ * const { anchorTokens, survivors, summaries } = planCache({ budgetLines: 6 }, { lines: 24, lineLength: 24 }); // 4, 86, 6
  */
-export function planCache(options: CacheOptions, lines: number): CachePlan {
-  const name = options.policy ?? (options.budgetLines === undefined ? 'full' : 'line-ar');
-  if ((name as string) === 'linear') throw new OptionError("cache.policy: expected line-ar, got its old name 'linear'");
-  const policy: EvictionPolicy | undefined = Object.hasOwn(POLICIES, name) ? POLICIES[name] : undefined;
-  if (!policy)
-    throw new OptionError(`cache.policy: expected one of ${Object.keys(POLICIES).join(', ')}, got ${String(name)}`);
-  const anchorLines = whole('anchorLines', options.anchorLines ?? 1, 0);
+export function planCache(
+  options: CacheOptions,
+  grid: { readonly lines: number; readonly lineLength: number },
+): CachePlan {
+  const { lines, lineLength } = grid;
+  const policy = findPolicy(options);
+  const budgetLines = whole('budgetLines', options.budgetLines ?? lines, 1);
+  const budget = { lines, lineLength, budgetLines };
+  if (options.anchorTokens !== undefined && options.anchorLines !== undefined)
+    throw new OptionError('cache.anchorLines: expected none beside cache.anchorTokens; give one of them');
+  const anchorLines = options.anchorLines === undefined ? undefined : whole('anchorLines', options.anchorLines, 0);
+  const anchorTokens =
+    anchorLines === undefined
+      ? whole('anchorTokens', options.anchorTokens ?? policy.anchorTokens?.(budget) ?? 0, 0)
+      : anchorLines * lineLength;
   const recentLines = whole('recentLines', options.recentLines ?? 1, 0);
-  const scoreScope = options.scoreScope ?? 'head';
-  if (scoreScope !== 'head' && scoreScope !== 'layer') {
-    throw new OptionError(`cache.scoreScope: expected head or layer, got ${String(scoreScope)}`);
-  }
-  const budget = whole('budgetLines', options.budgetLines ?? lines, 1);
-  const keepsAll = policy.keepsAll || budget >= lines;
-  if (policy.keepsAll && budget < lines) {
+  const pinned = { ...budget, anchorTokens, recentLines };
+  const summaries = whole('summaries', options.summaries ?? policy.summaries?.(pinned) ?? 0, 0);
+  const scoreScope = oneOf('scoreScope', options.scoreScope ?? 'head', ['head', 'layer']);
+  const rowScope = oneOf('rowScope', options.rowScope ?? policy.rowScope ?? 'row', ['row', 'image']);
+  const observe = typeof policy.observe === 'function' ? policy.observe(budget) : policy.observe;
+  if (observe !== 'nothing' && typeof observe.queries === 'number') expectWindow(policy, observe.queries, lineLength);
+  const scopes = { policy, scoreScope, rowScope } as const;
+  if (policy.keepsAll && budgetLines < lines) {
     throw new OptionError(
-      `cache.budgetLines: expected none, or at least ${lines} with policy ${name}, got ${budget}; use policy line-ar`,
+      `cache.budgetLines: expected none, or at least ${lines} with policy ${policy.name}, got ${budgetLines}; use policy summary`,
     );
   }
-  const least = anchorLines + recentLines + 1;
-  if (!keepsAll && budget < least) {
+  if (policy.keepsAll || budgetLines >= lines) {
+    const none = {
+      keptLines: 0,
+      anchorTokens: 0,
+      survivors: 0,
+      summaries: 0,
+      observe: 'nothing',
+      score: BY_AGE,
+    } as const;
+    return { ...scopes, ...none, budgetLines: lines, recentLines: lines };
+  }
+  const pinnedLines = Math.ceil(anchorTokens / lineLength);
+  if (budgetLines < pinnedLines + recentLines + 1) {
     throw new OptionError(
-      `cache.budgetLines: expected at least ${least} (${anchorLines} anchor + ${recentLines} recent + the line being drawn), got ${budget}; raise it, or lower cache.anchorLines or cache.recentLines`,
+      `cache.budgetLines: expected at least ${pinnedLines + recentLines + 1} (${pinnedLines} for anchors + ${recentLines} recent + the line being drawn), got ${budgetLines}; raise it, or lower cache.anchorTokens or cache.recentLines`,
     );
   }
-  const middleLines = keepsAll ? 0 : policy.middleLines({ budgetLines: budget, anchorLines, recentLines });
-  return {
-    policy: name,
-    budgetLines: Math.min(budget, lines),
-    anchorLines,
-    recentLines: keepsAll ? lines : budget - anchorLines - middleLines - 1,
-    middleLines,
-    scored: middleLines > 0,
-    scoreScope,
-  };
+  const wanted = policy.recent?.({ ...pinned, summaries }) ?? recentLines;
+  const recent = Math.max(recentLines, Math.min(whole('policy: recent', wanted, 0), budgetLines - 1 - pinnedLines));
+  const keptLines = budgetLines - recent - 1;
+  const survivors = keptLines * lineLength - anchorTokens - summaries;
+  if (survivors < 0) {
+    throw new OptionError(
+      `cache.summaries: expected at most ${survivors + summaries} (${keptLines} kept lines of ${lineLength} less ${anchorTokens} anchors), got ${summaries}; raise cache.budgetLines`,
+    );
+  }
+  const sizes = { budgetLines, recentLines: recent, keptLines, anchorTokens, survivors, summaries };
+  const chosenBy = survivors > 0 ? { observe, score: policy.score } : { observe: 'nothing' as const, score: BY_AGE };
+  return { ...scopes, ...sizes, ...chosenBy };
+}
+
+function findPolicy({ policy: given, budgetLines }: CacheOptions): EvictionPolicy {
+  const named = given ?? (budgetLines === undefined ? 'full' : 'summary');
+  if (typeof named !== 'string') return expectPolicy(named);
+  if ((named as string) === 'linear')
+    throw new OptionError("cache.policy: expected line-ar, got its old name 'linear'");
+  if (!Object.hasOwn(POLICIES, named))
+    throw new OptionError(`cache.policy: expected one of ${Object.keys(POLICIES).join(', ')}, got ${String(named)}`);
+  return POLICIES[named];
+}
+
+/** A policy of the caller's, who may write no TypeScript. */
+function expectPolicy(policy: EvictionPolicy): EvictionPolicy {
+  const { name, observe, score } = (policy ?? {}) as Partial<EvictionPolicy>;
+  if (typeof name === 'string' && typeof score === 'string' && observe !== undefined) return policy;
+  throw new OptionError('cache.policy: expected a name, or an object with name, observe and score');
+}
+
+function expectWindow({ name }: EvictionPolicy, queries: number, lineLength: number): void {
+  if (Number.isSafeInteger(queries) && queries >= 1 && queries <= lineLength) return;
+  throw new OptionError(
+    `cache.policy: expected ${name} to observe 1 to ${lineLength} queries, a line at most, got ${queries}`,
+  );
+}
+
+function oneOf<T extends string>(name: string, value: T, names: readonly T[]): T {
+  if (names.includes(value)) return value;
+  throw new OptionError(`cache.${name}: expected ${names.join(' or ')}, got ${String(value)}`);
 }
 
 function whole(name: string, value: number, least: number): number {

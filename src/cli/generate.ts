@@ -113,7 +113,7 @@ async function run(flags: GenerateFlags): Promise<void> {
   const definition = modelDefinition(name, loaded);
   if (loaded['dtype'] !== undefined) checkValue('dtype', DTYPE, loaded['dtype']);
   resolveSampling(sampling, {});
-  planCache(cache, definition.grid.lines);
+  planCache(cache, definition.grid);
   const isNew = !recipe || flags.classes !== undefined || flags.prompt !== undefined;
   const prompt = isNew ? await promptOf(definition, flags) : ({ ...recipe.prompt, ...flags.size } as Prompt);
   if ('classes' in prompt) expectClasses(prompt.classes, definition.classes);

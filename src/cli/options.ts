@@ -1,6 +1,7 @@
 /** Options that several commands share. */
 
 import { type Command, InvalidArgumentError } from 'commander';
+import { POLICIES } from '../cache/policies/index.ts';
 import type { CacheOptions, PolicyName } from '../cache/policy.ts';
 import { printable } from '../tensor/show.ts';
 
@@ -16,6 +17,7 @@ export interface CacheFlags {
   readonly budget?: number;
   readonly anchors?: number;
   readonly recent?: number;
+  readonly summaries?: number;
   readonly scoreScope?: 'head' | 'layer';
 }
 
@@ -23,11 +25,12 @@ export function addCacheOptions(command: Command): Command {
   return command
     .option(
       '--policy <name>',
-      'what is remembered: full, line-ar (LineAR) or streaming (default: line-ar with --budget, else full)',
+      `what is remembered: ${Object.keys(POLICIES).join(', ')} (default: summary with --budget, else full)`,
     )
     .option('--budget <lines>', 'most lines of the image remembered, the one being drawn included', number)
-    .option('--anchors <lines>', 'first lines never forgotten (default: 1)', number)
+    .option('--anchors <tokens>', "first tokens of the image never forgotten (default: the policy's)", number)
     .option('--recent <lines>', 'newest whole lines never forgotten (default: 1)', number)
+    .option('--summaries <count>', "means of what was forgotten, out of the budget (default: the policy's)", number)
     .option('--score-scope <scope>', 'head: every KV head keeps its own tokens; layer: all the same (default: head)');
 }
 
@@ -35,7 +38,8 @@ export function cacheOptions(flags: CacheFlags): CacheOptions {
   return defined({
     policy: flags.policy,
     budgetLines: flags.budget,
-    anchorLines: flags.anchors,
+    anchorTokens: flags.anchors,
+    summaries: flags.summaries,
     recentLines: flags.recent,
     scoreScope: flags.scoreScope,
   });

@@ -6,7 +6,7 @@
  * length, `S` slots.
  */
 
-import type { Rotation } from '../kernels/attention/decode.ts';
+import type { Rotation } from '../kernels/attention/slots.ts';
 import type { Dtype } from '../tensor/dtype.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';

@@ -65,6 +65,23 @@ export class Pipelines {
     return fresh;
   }
 
+  /** What the compiler has against a kernel, by line of its code. Makes no pipeline. */
+  async faults(
+    kernel: Kernel,
+    dtypes: Readonly<Record<string, Dtype>>,
+    constants: Constants,
+  ): Promise<{
+    readonly code: string;
+    readonly faults: readonly { readonly line: number; readonly message: string }[];
+  }> {
+    const code = source(kernel, dtypes, constants);
+    this.device.pushErrorScope('validation');
+    const module = this.device.createShaderModule({ code, label: kernel.name });
+    const [info] = await Promise.all([module.getCompilationInfo(), this.device.popErrorScope()]);
+    const errors = info.messages.filter(({ type }) => type === 'error');
+    return { code, faults: errors.map(({ lineNum, message }) => ({ line: lineNum, message })) };
+  }
+
   async #compile(key: string, code: string, layout: GPUBindGroupLayout): Promise<GPUComputePipeline> {
     this.counters.pipelines++;
     this.device.pushErrorScope('validation');

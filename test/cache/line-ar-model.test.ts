@@ -22,12 +22,12 @@ for (const [folder, cache] of Object.entries(SETTINGS)) {
     after(() => golden.close());
 
     it('evicts after the lines that the independent run evicted after, and as many tokens', async () => {
-      const { budgetLines, middleLines } = planCache(cache, SIDE);
+      const { budgetLines, survivors } = planCache(cache, { lines: SIDE, lineLength: SIDE });
       const lines = Array.from({ length: SIDE - budgetLines }, (_, i) => budgetLines - 1 + i);
       assert.deepEqual(Array.from(await golden.values('event_line')), lines);
       const each = async (name: string) => [...new Set(Array.from(await golden.values(name)))];
-      assert.deepEqual(await each('event_candidates'), [(middleLines + 1) * SIDE]);
-      assert.deepEqual(await each('event_mid_kept'), [middleLines * SIDE]);
+      assert.deepEqual(await each('event_candidates'), [survivors + SIDE]);
+      assert.deepEqual(await each('event_mid_kept'), [survivors]);
     });
 
     it('given the scores of the independent run, keeps what that kept after every eviction', async () => {

@@ -25,7 +25,7 @@ const starts: fc.Arbitrary<Progress> = fc
   })
   .map(({ anchorLines, recentLines, extra, policy, ...shape }) => {
     const budget = policy === 'full' ? {} : { budgetLines: anchorLines + recentLines + 1 + extra };
-    const plan = planCache({ policy, anchorLines, recentLines, ...budget }, shape.lines);
+    const plan = planCache({ policy, anchorLines, recentLines, ...budget }, shape);
     return { shape, plan, placed: 0, ended: 0 };
   });
 
@@ -50,7 +50,7 @@ describe('PageTable', () => {
     fc.assert(fc.property(starts, commands, property), { numRuns: 1000 });
   });
 
-  it('keeps the middle in one range of pages, and after the first full budget frees exactly the page it opens', () => {
+  it('keeps the kept lines in the first pages, and after the first full budget frees exactly the page it opens', () => {
     const property = (start: Progress) => {
       const { shape, plan } = start;
       const table = new PageTable(plan, shape);
@@ -60,17 +60,17 @@ describe('PageTable', () => {
         const before = [...table.roles];
         const end = table.endLine();
         const pages = (role: PageRole) => table.roles.flatMap((r, page) => (r === role ? [page] : []));
-        const middle = pages('middle');
+        const kept = pages('kept');
         assert.deepEqual(
-          middle,
-          middle.map((_, i) => plan.anchorLines + i),
+          kept,
+          kept.map((_, i) => i),
         );
         assert.equal(pages('current').length, 1);
         if (end.kind === 'none') {
           assert.equal(before[table.currentPage], 'free');
           continue;
         }
-        assert.deepEqual([middle.length, pages('recent').length], [plan.middleLines, plan.recentLines]);
+        assert.deepEqual([kept.length, pages('recent').length], [plan.keptLines, plan.recentLines]);
         assert.deepEqual(pages('current'), [end.leavingPage]);
         const changed = before.flatMap((role, page) => (role === table.roles[page] ? [] : [page]));
         assert.ok(changed.every((page) => before[page] === 'current' || page === end.leavingPage));

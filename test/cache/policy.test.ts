@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type CacheOptions, planCache } from '../../src/cache/policy.ts';
+import { type CacheOptions, type EvictionPolicy, planCache } from '../../src/cache/policy.ts';
 import { OptionError } from '../../src/tensor/errors.ts';
+
+const SQUARE = { lines: 16, lineLength: 16 };
+
+/** A policy of a caller's. */
+const own = (parts: Partial<EvictionPolicy>): EvictionPolicy => ({
+  name: 'own',
+  observe: 'nothing',
+  score: 'fn score(c: Candidate) -> f32 { return f32(c.token); }',
+  ...parts,
+});
 
 describe('cache options', () => {
   it('refuse what is out of range, naming the option', () => {
@@ -16,10 +26,20 @@ describe('cache options', () => {
       [{ budgetLines: 4, recentLines: Number.NaN }, 'cache.recentLines'],
       [{ policy: 'full', budgetLines: 4 }, 'cache.budgetLines'],
       [{ budgetLines: 4, scoreScope: 'row' as never }, 'cache.scoreScope'],
+      [{ budgetLines: 4, rowScope: 'head' as never }, 'cache.rowScope'],
+      [{ budgetLines: 4, anchorTokens: 33 }, 'cache.budgetLines'],
+      [{ budgetLines: 4, anchorTokens: 4, anchorLines: 1 }, 'cache.anchorLines'],
+      [{ budgetLines: 4, anchorTokens: 4, summaries: 29 }, 'cache.summaries'],
+      [{ budgetLines: 3, policy: 'streaming', summaries: 1 }, 'cache.summaries'],
+      [{ budgetLines: 4, policy: {} as never }, 'cache.policy'],
+      [{ budgetLines: 4, policy: own({ observe: { queries: 17 } }) }, 'cache.policy'],
+      [{ budgetLines: 4, policy: own({ observe: { queries: 0 } }) }, 'cache.policy'],
+      [{ budgetLines: 4, policy: own({ anchorTokens: () => 1.5 }) }, 'cache.anchorTokens'],
+      [{ budgetLines: 4, policy: own({ recent: () => Number.NaN }) }, 'cache.policy: recent'],
     ];
     for (const [options, place] of wrong) {
       assert.throws(
-        () => planCache(options, 16),
+        () => planCache(options, SQUARE),
         (error) => error instanceof OptionError && error.message.startsWith(`${place}: expected`),
         JSON.stringify(options),
       );
@@ -27,7 +47,7 @@ describe('cache options', () => {
   });
 
   it('refuse any count that is not whole or too small, naming the option and the value', () => {
-    const counts = ['budgetLines', 'anchorLines', 'recentLines'] as const;
+    const counts = ['budgetLines', 'anchorLines', 'anchorTokens', 'recentLines', 'summaries'] as const;
     const wrong = fc.oneof(
       fc.integer({ max: -1 }),
       fc.double({ noInteger: true }),
@@ -35,7 +55,7 @@ describe('cache options', () => {
     );
     const property = (name: (typeof counts)[number], value: number, lines: number) => {
       assert.throws(
-        () => planCache({ policy: 'line-ar', budgetLines: 4, [name]: value }, lines),
+        () => planCache({ policy: 'line-ar', budgetLines: 4, [name]: value }, { lines, lineLength: 8 }),
         (error) =>
           error instanceof OptionError &&
           error.message.startsWith(`cache.${name}: expected a whole number`) &&
@@ -55,35 +75,40 @@ describe('cache options', () => {
       fc.pre(budgetLines < least);
       const options = { policy, budgetLines, anchorLines, recentLines };
       assert.throws(
-        () => planCache(options, budgetLines + 1),
+        () => planCache(options, { lines: budgetLines + 1, lineLength: 8 }),
         (error) =>
           error instanceof OptionError &&
           error.message.startsWith(`cache.budgetLines: expected at least ${least} `) &&
           error.message.includes(`got ${budgetLines};`),
       );
-      assert.equal(planCache(options, budgetLines).budgetLines, budgetLines);
+      assert.equal(planCache(options, { lines: budgetLines, lineLength: 8 }).budgetLines, budgetLines);
     };
     const policies = fc.constantFrom('line-ar' as const, 'streaming' as const);
     fc.assert(fc.property(small, small, small, policies, property), { numRuns: 1000 });
   });
 
-  it('give every line of the budget to exactly one region', () => {
+  it('give every slot of the budget to exactly one region', () => {
     const check = (
       lines: number,
       anchorLines: number,
       recentLines: number,
       extra: number,
       policy: 'line-ar' | 'streaming',
+      lineLength: number,
+      share: number,
     ) => {
+      const summaries = Math.floor(share * extra * lineLength);
       const budgetLines = anchorLines + recentLines + 1 + extra;
-      const plan = planCache({ policy, budgetLines, anchorLines, recentLines }, lines);
+      const plan = planCache({ policy, budgetLines, anchorLines, recentLines, summaries }, { lines, lineLength });
       if (budgetLines >= lines) {
-        assert.deepEqual([plan.budgetLines, plan.middleLines, plan.scored], [lines, 0, false]);
+        assert.deepEqual([plan.budgetLines, plan.keptLines, plan.survivors, plan.summaries], [lines, 0, 0, 0]);
       } else {
-        assert.equal(plan.anchorLines + plan.middleLines + plan.recentLines + 1, budgetLines);
-        assert.equal(plan.middleLines, policy === 'line-ar' ? extra : 0);
+        assert.equal(plan.keptLines + plan.recentLines + 1, budgetLines);
+        assert.equal(plan.anchorTokens + plan.survivors + plan.summaries, plan.keptLines * lineLength);
+        assert.deepEqual([plan.anchorTokens, plan.summaries], [anchorLines * lineLength, summaries]);
         assert.ok(plan.recentLines >= recentLines);
-        assert.equal(plan.scored, plan.middleLines > 0);
+        if (policy === 'streaming') assert.ok(plan.survivors < lineLength);
+        assert.equal(plan.observe === 'nothing', policy === 'streaming' || plan.survivors === 0);
       }
     };
     const small = fc.nat({ max: 6 });
@@ -94,6 +119,8 @@ describe('cache options', () => {
         small,
         small,
         fc.constantFrom('line-ar' as const, 'streaming' as const),
+        fc.integer({ min: 1, max: 9 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
         check,
       ),
       { numRuns: 1000 },
@@ -101,12 +128,12 @@ describe('cache options', () => {
   });
 
   it('keep everything unless a budget is given', () => {
-    const { policy, budgetLines, scored } = planCache({}, 24);
-    assert.deepEqual([policy, budgetLines, scored], ['full', 24, false]);
-    assert.equal(planCache({ budgetLines: 4 }, 24).policy, 'line-ar');
+    const { policy, budgetLines, observe } = planCache({}, SQUARE);
+    assert.deepEqual([policy.name, budgetLines, observe], ['full', 16, 'nothing']);
+    assert.equal(planCache({ budgetLines: 4 }, SQUARE).policy.name, 'summary');
   });
 
   it('names the new name of a policy that has been renamed', () => {
-    assert.throws(() => planCache({ policy: 'linear' as never, budgetLines: 4 }, 24), /expected line-ar/);
+    assert.throws(() => planCache({ policy: 'linear' as never, budgetLines: 4 }, SQUARE), /expected line-ar/);
   });
 });

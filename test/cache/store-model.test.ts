@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { POLICIES, type PolicyName } from '../../src/cache/policies/index.ts';
 import { keepBest, SlotModel } from '../oracle/store.ts';
 import { randomValues } from '../support/random.ts';
 import { bookkeeping, INVARIANTS, sameHeld } from '../support/store-invariants.ts';
 import { type Attention, type RunShape, storeHistory, storeMoments, tableOf } from '../support/store-run.ts';
 
 const RUNS = { numRuns: 1000 };
+
+/** All policies but `full`. */
+const EVICTING = (Object.keys(POLICIES) as PolicyName[]).filter((name) => name !== 'full');
 
 const shapes: fc.Arbitrary<RunShape> = fc
   .record({
@@ -15,11 +19,17 @@ const shapes: fc.Arbitrary<RunShape> = fc
     anchorLines: fc.nat({ max: 3 }),
     recentLines: fc.nat({ max: 3 }),
     extra: fc.nat({ max: 4 }),
-    policy: fc.constantFrom('line-ar' as const, 'streaming' as const),
+    policy: fc.constantFrom(...EVICTING),
+    summaries: fc.nat({ max: 5 }),
   })
-  .map(({ anchorLines, recentLines, extra, policy, ...rest }) => ({
+  .map(({ anchorLines, recentLines, extra, policy, summaries, ...rest }) => ({
     ...rest,
-    cache: { policy, anchorLines, recentLines, budgetLines: anchorLines + recentLines + 1 + extra },
+    cache: {
+      ...{ policy, anchorLines, recentLines },
+      // a streaming cache makes whole lines of its summaries
+      summaries: Math.min(summaries, extra * rest.lineLength),
+      budgetLines: anchorLines + recentLines + 1 + extra,
+    },
   }));
 
 /** Attention from a few values, so that scores tie often. */

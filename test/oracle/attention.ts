@@ -6,10 +6,12 @@ export interface Cell {
   /** Keys and values of the slots, [S][D]. */
   readonly keys: readonly ArrayLike<number>[];
   readonly values: readonly ArrayLike<number>[];
+  /** How many tokens each slot stands for; default 1. */
+  readonly counts?: readonly number[];
 }
 
 export interface Attended {
-  /** softmax(q · k / √D) v, [D]. */
+  /** softmax(q · k / √D + log n) v, [D]. */
   readonly output: readonly number[];
   /** [S] */
   readonly probabilities: readonly number[];
@@ -22,24 +24,30 @@ export interface Attended {
 const ROUNDING = 2 ** -24;
 
 /**
- * softmax(q · k / √D) v, the probabilities, and their error bounds.
+ * softmax(q · k / √D + log n) v, the probabilities, and their error bounds.
  *
  * The exponent x of a slot comes from D products and sums, a rotation (3 roundings of a number no larger than √2 max |q|),
  * and a division by √D: wrong by (D + 8) · ROUNDING · √2 max |q| · Σ |k| / √D. WGSL allows exp(x) 3 + 2 |x| units in the
- * last place, and x − max x is rounded once more. Sums over S slots and one division add S + 4 roundings.
+ * last place, and x − max x is rounded once more. log n is allowed 3 units in the last place, or 2^-21 near 1, and adding it
+ * rounds once. Sums over S slots and one division add S + 4 roundings.
  */
-export function attend({ query, keys, values }: Cell): Attended {
+export function attend({ query, keys, values, counts }: Cell): Attended {
   const size = query.length;
   const root = Math.sqrt(size);
   const largest = Math.SQRT2 * Math.max(...Array.from(query, Math.abs));
-  const scores = keys.map((key) => sum(key, (k, i) => k * query[i]!) / root);
+  const bonus = (s: number) => Math.log(counts?.[s] ?? 1);
+  const scores = keys.map((key, s) => sum(key, (k, i) => k * query[i]!) / root + bonus(s));
   const most = Math.max(...scores);
   const weights = scores.map((score) => Math.exp(score - most));
   const total = sum(weights, (w) => w);
   const probabilities = weights.map((w) => w / total);
   const relative = keys.map(
     (key, s) =>
-      ((size + 8) * ROUNDING * largest * sum(key, Math.abs)) / root + 2 * ROUNDING * (3 + 3 * (most - scores[s]!)),
+      ((size + 8) * ROUNDING * largest * sum(key, Math.abs)) / root +
+      2 * ROUNDING * (3 + 3 * (most - scores[s]!)) +
+      (counts === undefined || counts[s] === undefined
+        ? 0
+        : 2 ** -21 + ROUNDING * (6 * bonus(s) + Math.abs(scores[s]!))),
   );
   const shared = sum(probabilities, (p, s) => p * relative[s]!) + (keys.length + 4) * ROUNDING;
   const probabilityErrors = probabilities.map((p, s) => p * (relative[s]! + shared) + 2 ** -120);

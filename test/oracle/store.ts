@@ -1,21 +1,24 @@
 /** What is remembered of one (layer, row, KV head), by definition: positions in regions, no pages. */
 
 export interface ModelShape {
-  readonly lines: number;
   readonly lineLength: number;
   readonly budgetLines: number;
-  readonly anchorLines: number;
   readonly recentLines: number;
-  readonly middleLines: number;
+  readonly anchorTokens: number;
+  readonly survivors: number;
+  readonly summaries: number;
 }
 
 export class StoreModel {
-  /** Scores of the positions held. */
+  /** Attention to the positions held. */
   readonly held = new Map<number, number>();
-  readonly #middle = new Set<number>();
+  /** Positions that each summary is the mean of. */
+  readonly joined: number[][];
   #placed = 0;
 
-  constructor(readonly shape: ModelShape) {}
+  constructor(readonly shape: ModelShape) {
+    this.joined = Array.from({ length: shape.summaries }, () => []);
+  }
 
   place(position: number): void {
     this.held.set(position, 0);
@@ -27,27 +30,36 @@ export class StoreModel {
     for (const [position, score] of this.held) this.held.set(position, score + attention(position));
   }
 
-  /** Ends the line just placed; returns the positions evicted. */
-  endLine(): number[] {
-    const { lineLength, budgetLines, anchorLines, recentLines, middleLines } = this.shape;
-    const finished = this.#placed / lineLength - 1;
-    const leaving = finished - recentLines;
-    const evicted: number[] = [];
-    if (leaving >= anchorLines) {
-      for (let column = 0; column < lineLength; column++) this.#middle.add(leaving * lineLength + column);
-      if (finished + 1 >= budgetLines) {
-        const kept = keepBest(
-          [...this.#middle].map((position) => ({ position, score: this.held.get(position)! })),
-          middleLines * lineLength,
-        );
-        for (const position of this.#middle) if (!kept.has(position)) evicted.push(position);
-        for (const position of evicted) {
-          this.#middle.delete(position);
-          this.held.delete(position);
-        }
-      }
-    }
+  /** For policies that observe each line anew. */
+  forgetAttention(): void {
     for (const position of this.held.keys()) this.held.set(position, 0);
+  }
+
+  /** Positions among which the line just placed chooses, ascending: none until the budget is full. */
+  candidates(): number[] {
+    const { lineLength, budgetLines, recentLines, anchorTokens } = this.shape;
+    const lines = this.#placed / lineLength;
+    if (lines < budgetLines) return [];
+    const open = (lines - recentLines) * lineLength;
+    return [...this.held.keys()]
+      .filter((position) => position >= anchorTokens && position < open)
+      .sort((a, b) => a - b);
+  }
+
+  /** Ends the line just placed, given the candidates' scores; returns the positions evicted. */
+  endLine(score: (position: number) => number): number[] {
+    const { lineLength, survivors, summaries } = this.shape;
+    const candidates = this.candidates();
+    const kept = keepBest(
+      candidates.map((position) => ({ position, score: score(position) })),
+      survivors,
+    );
+    const evicted = candidates.filter((position) => !kept.has(position));
+    for (const position of evicted) {
+      this.held.delete(position);
+      const bin = Math.floor(((position % lineLength) * summaries) / lineLength);
+      if (summaries > 0) this.joined[bin]!.push(position);
+    }
     return evicted;
   }
 }
@@ -61,7 +73,7 @@ export function keepBest(
   return new Set(sorted.slice(0, count).map(({ position }) => position));
 }
 
-/** Positions in slots, and the hole filling: survivors of the leaving page, ascending, into holes of the middle, ascending. */
+/** Positions in slots, and the hole filling: survivors that lie elsewhere, ascending, into holes among the kept, ascending. */
 export class SlotModel {
   /** -1 where nothing live is. */
   readonly slots: number[];
@@ -76,12 +88,12 @@ export class SlotModel {
    */
   fill(
     evicted: ReadonlySet<number>,
-    middle: readonly number[],
-    leaving: readonly number[],
+    kept: readonly number[],
+    elsewhere: readonly number[],
   ): { readonly from: number; readonly to: number }[] {
-    for (const slot of [...middle, ...leaving]) if (evicted.has(this.slots[slot]!)) this.slots[slot] = -1;
-    const holes = middle.filter((slot) => this.slots[slot] === -1);
-    const movers = leaving.filter((slot) => this.slots[slot] !== -1);
+    for (const slot of [...kept, ...elsewhere]) if (evicted.has(this.slots[slot]!)) this.slots[slot] = -1;
+    const holes = kept.filter((slot) => this.slots[slot] === -1);
+    const movers = elsewhere.filter((slot) => this.slots[slot] !== -1);
     const moves = movers.map((from, i) => ({ from, to: holes[i]! }));
     for (const { from, to } of moves) {
       this.slots[to] = this.slots[from]!;

@@ -1,6 +1,7 @@
 /** What the tests of the GPU store feed it: shapes, and seeded queries, keys, values and angles for each. */
 
 import fc from 'fast-check';
+import { POLICIES, type PolicyName } from '../../src/cache/policies/index.ts';
 import { type CacheOptions, type CachePlan, planCache } from '../../src/cache/policy.ts';
 import { randomValues } from './random.ts';
 
@@ -11,6 +12,8 @@ export interface GpuShape {
   readonly condition: number;
   /** First live condition token of each row. */
   readonly leftPadding: readonly number[];
+  /** Half of the rows where they are pairs under guidance. */
+  readonly images: number;
   /** Whether positions count from a row's first live token. */
   readonly isShifted: boolean;
   readonly kvHeads: number;
@@ -26,6 +29,18 @@ export interface GpuShape {
   readonly sharpness: number;
 }
 
+const EVICTING = (Object.keys(POLICIES) as PolicyName[]).filter((name) => name !== 'full');
+
+/** What kernels are compiled for: few, as compiling takes longer than drawing, and any two properties in any combination. */
+const HEADS: readonly Pick<GpuShape, 'kvHeads' | 'group' | 'headDim' | 'pairing' | 'dtype'>[] = [
+  { kvHeads: 2, group: 2, headDim: 4, pairing: 'interleaved', dtype: 'f32' },
+  { kvHeads: 1, group: 1, headDim: 8, pairing: 'half-split', dtype: 'f16' },
+  { kvHeads: 2, group: 1, headDim: 12, pairing: 'interleaved', dtype: 'f16' },
+  { kvHeads: 1, group: 2, headDim: 12, pairing: 'half-split', dtype: 'f32' },
+  { kvHeads: 2, group: 2, headDim: 100, pairing: 'half-split', dtype: 'f16' },
+  { kvHeads: 1, group: 1, headDim: 100, pairing: 'interleaved', dtype: 'f32' },
+];
+
 export const gpuShapes: fc.Arbitrary<GpuShape> = fc
   .record({
     layers: fc.integer({ min: 1, max: 2 }),
@@ -34,30 +49,51 @@ export const gpuShapes: fc.Arbitrary<GpuShape> = fc
     condition: fc.integer({ min: 1, max: 3 }),
     masked: fc.array(fc.nat({ max: 2 }), { minLength: 1, maxLength: 3 }),
     isShifted: fc.boolean(),
-    kvHeads: fc.integer({ min: 1, max: 2 }),
-    group: fc.integer({ min: 1, max: 2 }),
-    headDim: fc.constantFrom(4, 8, 12, 100),
-    pairing: fc.constantFrom('interleaved' as const, 'half-split' as const),
-    dtype: fc.constantFrom('f16' as const, 'f32' as const),
-    policy: fc.constantFrom('line-ar' as const, 'line-ar' as const, 'line-ar' as const, 'streaming' as const),
+    heads: fc.constantFrom(...HEADS),
+    // each policy of the table, those with the most parts more often
+    policy: fc.constantFrom(...EVICTING, 'line-ar' as const, 'summary' as const, 'summary' as const),
+    summaries: fc.nat({ max: 3 }),
+    isPaired: fc.boolean(),
+    rowScope: fc.constantFrom('row' as const, 'image' as const),
     scoreScope: fc.constantFrom('head' as const, 'layer' as const),
-    anchorLines: fc.nat({ max: 2 }),
+    anchorTokens: fc.nat({ max: 6 }),
     recentLines: fc.nat({ max: 2 }),
     extra: fc.integer({ min: 0, max: 3 }),
     sharpness: fc.constantFrom(3, 3, 3, 0),
   })
-  .map(({ masked, policy, scoreScope, anchorLines, recentLines, extra, ...rest }) => {
-    // three budgets of four evict: a line short of the image at most
-    const budgetLines = Math.max(anchorLines + recentLines + 1, Math.min(rest.lines - 1, 2 + recentLines + extra));
-    return {
-      ...rest,
-      leftPadding: masked.map((start) => Math.min(start, rest.condition - 1)),
-      cache: { policy, scoreScope, anchorLines, recentLines, budgetLines },
-    };
-  });
+  .map(
+    ({
+      masked,
+      isPaired,
+      anchorTokens,
+      recentLines,
+      extra,
+      summaries,
+      policy,
+      scoreScope,
+      rowScope,
+      heads,
+      ...rest
+    }) => {
+      // three budgets of four evict: a line short of the image at most
+      const pinned = Math.ceil(anchorTokens / rest.lineLength) + recentLines + 1;
+      const budgetLines = Math.max(pinned, Math.min(rest.lines - 1, 2 + recentLines + extra));
+      const room = (budgetLines - recentLines - 1) * rest.lineLength - anchorTokens;
+      return {
+        ...rest,
+        ...heads,
+        leftPadding: masked.map((start) => Math.min(start, rest.condition - 1)),
+        images: isPaired && masked.length % 2 === 0 ? masked.length / 2 : masked.length,
+        cache: {
+          ...{ policy, scoreScope, rowScope, anchorTokens, recentLines, budgetLines },
+          summaries: Math.min(summaries, room),
+        },
+      };
+    },
+  );
 
-export function planOf({ cache, lines }: GpuShape): CachePlan {
-  return planCache(cache, lines);
+export function planOf({ cache, lines, lineLength }: GpuShape): CachePlan {
+  return planCache(cache, { lines, lineLength });
 }
 
 export function positionOffsetsOf({ leftPadding, isShifted }: GpuShape): readonly number[] {

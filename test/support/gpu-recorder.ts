@@ -2,11 +2,13 @@
 
 import type { KvStore } from '../../src/cache/kv-store.ts';
 import { PageTable } from '../../src/cache/page-table.ts';
+import type { PolicyName } from '../../src/cache/policies/index.ts';
+import { SCORES, scoreError } from '../oracle/scores.ts';
 import { type GpuShape, positionOffsetsOf } from './gpu-inputs.ts';
 import type { Held, StoreHistory, StoreMoment } from './store-invariants.ts';
 
-/** Beside what any store tells, the line's attention to each slot before scores are shared among heads. */
-export type GpuMoment = StoreMoment & { readonly attention: readonly number[] };
+/** Beside what any store tells, the attention observed of each slot at a line's end, before and after cells share it. */
+export type GpuMoment = StoreMoment & { readonly attention: readonly number[]; readonly shared: readonly number[] };
 
 /** What one (layer, row, KV head) held; contents are the bytes of key and value, see `vectors`. */
 export interface GpuCell {
@@ -23,6 +25,7 @@ export class GpuRecorder {
   readonly #moments: GpuMoment[][] = [];
   #live: ReadonlySet<number>;
   #scores: Float32Array[] = [];
+  #hasEvicted = false;
 
   constructor(
     private readonly store: KvStore,
@@ -48,7 +51,15 @@ export class GpuRecorder {
     const { slot, extent, deadFrom, deadTo } = this.#table.place(token);
     this.#live = new Set(range(extent).filter((s) => s < deadFrom || s >= deadTo));
     for (const [cell, held] of (await this.#held()).entries()) {
-      this.#moments[cell]!.push({ kind: 'token', token, slot, written: held.contents[slot], attention: [], ...held });
+      this.#moments[cell]!.push({
+        kind: 'token',
+        token,
+        slot,
+        written: held.contents[slot],
+        attention: [],
+        shared: [],
+        ...held,
+      });
     }
   }
 
@@ -56,7 +67,9 @@ export class GpuRecorder {
     const { plan, slots } = this.store;
     const { layers, leftPadding, kvHeads } = this.shape;
     const none = new Float32Array(leftPadding.length * kvHeads * slots);
-    this.#scores = await Promise.all(range(layers).map((layer) => (plan.scored ? this.store.scores(layer) : none)));
+    this.#scores = await Promise.all(
+      range(layers).map((layer) => (plan.observe === 'nothing' ? none : this.store.scores(layer))),
+    );
   }
 
   async lineEnded(line: number): Promise<void> {
@@ -65,6 +78,8 @@ export class GpuRecorder {
     const freedPage = end.kind === 'evict' ? end.leavingPage : undefined;
     const freed = new Set(end.kind === 'evict' ? range(lineLength, end.leavingSlot) : []);
     this.#live = new Set([...this.#live].filter((slot) => !freed.has(slot)));
+    this.#hasEvicted ||= end.kind === 'evict';
+    const token = (line + 1) * lineLength - 1;
     const slots = range(this.store.slots);
     for (const [cell, held] of (await this.#held()).entries()) {
       const of = (at: number) => {
@@ -72,11 +87,59 @@ export class GpuRecorder {
         const scores = this.#scores[Math.floor(at / (leftPadding.length * kvHeads))]!;
         return scores.subarray(inLayer * slots.length, (inLayer + 1) * slots.length);
       };
-      const sharing = this.store.plan.scoreScope === 'layer' ? range(kvHeads, cell - (cell % kvHeads)) : [cell];
+      const { observe } = this.store.plan;
+      const before = this.#moments[cell]!.at(-1)!.tokens;
+      // of the image's tokens, where they were observed: the rest is left from before
+      const isKnown = end.kind === 'evict' || (observe !== 'nothing' && observe.queries === 'image');
+      const known = (values: (slot: number) => number) =>
+        slots.map((slot) => (isKnown && before[slot]! >= this.shape.condition ? values(slot) : 0));
+      const attention = known((slot) => of(cell)[slot]!);
+      const sharing = this.#sharing(cell);
       // summed in the shader's order, so that what ties there ties here
-      const scores = slots.map((slot) => sharing.reduce((sum, at) => Math.fround(sum + of(at)[slot]!), 0));
-      this.#moments[cell]!.push({ kind: 'line', line, scores, freedPage, attention: [...of(cell)], ...held });
+      const mean = (slot: number) =>
+        Math.fround(
+          sharing.reduce(
+            (sum, pair) => Math.fround(sum + Math.fround(pair.reduce((both, at) => both + of(at)[slot]!, 0))),
+            0,
+          ) / sharing.flat().length,
+        );
+      const shared = end.kind === 'evict' ? known(mean) : attention;
+      const { scores, scoreError } =
+        end.kind === 'evict' ? this.#chosenBy(cell, token, shared) : { scores: slots.map(() => 0), scoreError: 0 };
+      this.#moments[cell]!.push({ kind: 'line', line, scores, scoreError, freedPage, attention, shared, ...held });
     }
+  }
+
+  /** Cells that keep the same tokens, in pairs of rows. */
+  #sharing(cell: number): readonly (readonly number[])[] {
+    const { kvHeads, leftPadding, images } = this.shape;
+    const { scoreScope, rowScope } = this.store.plan;
+    const inLayer = leftPadding.length * kvHeads;
+    const isPaired = rowScope === 'image' && leftPadding.length === 2 * images;
+    const first = cell - (cell % inLayer);
+    const conditional = isPaired ? first + ((cell - first) % (inLayer / 2)) : cell;
+    const heads = scoreScope === 'layer' ? range(kvHeads, conditional - (conditional % kvHeads)) : [conditional];
+    return heads.map((at) => (isPaired ? [at, at + inLayer / 2] : [at]));
+  }
+
+  /** Scores by definition, of each slot as it was before the line's end. */
+  #chosenBy(cell: number, token: number, attention: readonly number[]) {
+    const { condition, lineLength, kvHeads, leftPadding, headDim } = this.shape;
+    const { policy, anchorTokens, recentLines } = this.store.plan;
+    const before = this.#moments[cell]!.at(-1)!;
+    const open = token + 1 - recentLines * lineLength;
+    const candidates = before.tokens.flatMap((held, slot) => {
+      const position = held - condition;
+      const isCandidate = held >= condition && position >= anchorTokens && position < open;
+      return isCandidate
+        ? [{ slot, position, attention: attention[slot]!, key: vectors(before.contents[slot]).key }]
+        : [];
+    });
+    const at = { layer: Math.floor(cell / (leftPadding.length * kvHeads)), head: cell % kvHeads, token };
+    const values = SCORES[policy.name as PolicyName](candidates, at);
+    const scores = before.tokens.map(() => 0);
+    for (const [i, { slot }] of candidates.entries()) scores[slot] = values[i]!;
+    return { scores, scoreError: scoreError(policy.name, candidates.length, headDim) };
   }
 
   cells(): GpuCell[] {
@@ -114,10 +177,13 @@ export class GpuRecorder {
           both.set(values.subarray((cell * slots + slot) * headDim, (cell * slots + slot + 1) * headDim), headDim);
           return Buffer.from(both.buffer).toString('hex');
         };
-        const isLive = range(slots).map((slot) => this.#live.has(slot));
+        const { anchorTokens, survivors, summaries } = this.store.plan;
+        const means = this.#hasEvicted ? range(summaries, condition + anchorTokens + survivors) : [];
+        const isLive = range(slots).map((slot) => this.#live.has(slot) && !means.includes(slot));
         return {
           tokens: isLive.map((live, slot) => (live ? tokenIn(slot) : -1)),
           contents: isLive.map((live, slot) => (live ? bytesIn(slot) : 'nothing')),
+          summaries: means.map((slot) => ({ count: positions[cell * slots + slot]!, contents: bytesIn(slot) })),
         };
       });
     });

@@ -1,11 +1,13 @@
 /** What one image drawn through the GPU store must be by the plain models and by attention in f64. */
 
 import assert from 'node:assert/strict';
+import type { CachePlan } from '../../src/cache/policy.ts';
 import { attend, rotate } from '../oracle/attention.ts';
 import { SlotModel, StoreModel } from '../oracle/store.ts';
 import { anglesOf, type GpuShape, positionOffsetsOf, qkvOf } from './gpu-inputs.ts';
 import { type GpuCell, type GpuMoment, vectors } from './gpu-recorder.ts';
 import type { GpuImage } from './gpu-store-run.ts';
+import type { Held } from './store-invariants.ts';
 
 /** Regions and slots are those of the models, given the scores that the GPU itself chose by. */
 export function checkHeld(shape: GpuShape, cell: GpuCell): void {
@@ -13,10 +15,12 @@ export function checkHeld(shape: GpuShape, cell: GpuCell): void {
   const slots = new SlotModel(start.tokens.length);
   slots.slots.splice(0, shape.condition, ...range(shape.condition));
   const page = (index: number) => range(shape.lineLength, shape.condition + index * shape.lineLength);
-  const middle = range(plan.middleLines, plan.anchorLines).flatMap(page);
+  const kept = range(plan.survivors, shape.condition + plan.anchorTokens);
+  const summaries = range(plan.summaries, shape.condition + plan.anchorTokens + plan.survivors);
   for (const { moment, held, evicted } of modeled(shape, cell)) {
     if (moment.kind === 'token') slots.slots[moment.slot] = shape.condition + moment.token;
-    else if (moment.freedPage !== undefined) slots.fill(new Set(evicted), middle, page(moment.freedPage));
+    else if (moment.freedPage !== undefined)
+      slots.fill(new Set(evicted), kept, [...summaries, ...page(moment.freedPage)]);
     const live = moment.tokens.filter((token) => token >= shape.condition).sort((a, b) => a - b);
     assert.deepEqual(live, held, 'regions');
     assert.deepEqual(moment.tokens, slots.slots, 'slots');
@@ -45,18 +49,53 @@ export function checkWritten(shape: GpuShape, image: GpuImage, cell: GpuCell): v
     if (moment.kind === 'token') check(condition + moment.token, moment.written);
 }
 
-/** Every token attends to all that the regions hold, and to nothing else; scores are the line's mean probabilities. */
+/** Each summary is the mean of exactly the tokens that were evicted into it, to within a rounding for each eviction. */
+export function checkSummaries(shape: GpuShape, cell: GpuCell): void {
+  const written = new Map<number, ReturnType<typeof vectors>>();
+  const { dtype, condition } = shape;
+  let evictions = 0;
+  for (const { moment, joined } of modeled(shape, cell)) {
+    if (moment.kind === 'token') written.set(condition + moment.token, vectors(moment.written));
+    else if (moment.freedPage !== undefined) evictions++;
+    for (const [b, { count, contents }] of moment.summaries.entries()) {
+      const tokens = joined[b]!.map((token) => written.get(token)!);
+      assert.equal(count, tokens.length);
+      if (count === 0) continue;
+      const stored = vectors(contents);
+      for (const part of ['key', 'value'] as const) {
+        const all = tokens.map((token) => token[part]);
+        const mean = Array.from(stored[part], (_, i) => all.reduce((sum, x) => sum + x[i]!, 0) / count);
+        const largest = Math.max(...all.flatMap((x) => Array.from(x, Math.abs)));
+        // WGSL leaves open which neighbor an f32 is rounded to as f16; sums of f32 round once a token, and thrice beside
+        const unit = (dtype === 'f16' ? 2 ** -10 : 0) + (count + 3) * 2 ** -23;
+        const bound = evictions * unit * largest + 2 ** -24;
+        within(
+          stored[part],
+          mean,
+          mean.map(() => bound),
+          `${part} of summary ${b}`,
+        );
+      }
+    }
+  }
+}
+
+/** Every token attends to all that the regions hold, and to nothing else; scores are the mean probabilities observed. */
 export function checkAttention(shape: GpuShape, image: GpuImage, cell: GpuCell): void {
-  const { condition, leftPadding, group, lineLength } = shape;
+  const { condition, leftPadding, group } = shape;
   const start = leftPadding[cell.row]!;
   const written = new Map(range(condition).map((token) => [token, vectors(cell.history.start.contents[token])]));
   const heads = range(group, cell.head * group);
-  const expect = (token: number, visible: readonly number[], h: number) =>
-    attend({
+  const expect = (token: number, visible: readonly number[], h: number, summaries: Held['summaries'] = []) => {
+    const means = summaries.filter(({ count }) => count > 0);
+    const seen = [...visible.map((one) => written.get(one)!), ...means.map(({ contents }) => vectors(contents))];
+    return attend({
       query: queryOf(shape, image, cell, token, h),
-      keys: visible.map((seen) => written.get(seen)!.key),
-      values: visible.map((seen) => written.get(seen)!.value),
+      keys: seen.map(({ key }) => key),
+      values: seen.map(({ value }) => value),
+      counts: [...visible.map(() => 1), ...means.map(({ count }) => count)],
     });
+  };
   for (const token of range(condition)) {
     const visible = range(token + 1).filter((seen) => seen >= start || seen === token);
     for (const h of heads) {
@@ -67,23 +106,30 @@ export function checkAttention(shape: GpuShape, image: GpuImage, cell: GpuCell):
   const means = new Map<number, Mean>();
   for (const { moment, before, held } of modeled(shape, cell)) {
     if (moment.kind === 'line') {
-      if (cell.history.plan.scored) checkScores(moment, before, means);
+      const { observe, budgetLines } = cell.history.plan;
+      const isWhole = observe !== 'nothing' && observe.queries === 'image';
+      if (isWhole || (observe !== 'nothing' && moment.line + 1 >= budgetLines))
+        checkScores(moment, before, means, condition);
       means.clear();
+      if (isWhole)
+        for (const [slot, seen] of before.entries()) means.set(seen, { mean: moment.shared[slot]!, error: 0 });
       continue;
     }
     const token = condition + moment.token;
     written.set(token, vectors(moment.written));
     const visible = [...range(condition).filter((seen) => seen >= start), ...held];
     for (const h of heads) {
-      const { output, outputErrors, probabilities, probabilityErrors } = expect(token, visible, h);
+      const { output, outputErrors, probabilities, probabilityErrors } = expect(token, visible, h, moment.summaries);
       within(outputOf(shape, image, cell, token, h), output, outputErrors, `image token ${moment.token}, head ${h}`);
+      const queries = observedQueries(shape, cell.history.plan, moment.token);
+      if (queries === 0) continue;
       for (const [s, seen] of visible.entries()) {
         const { mean, error } = means.get(seen) ?? { mean: 0, error: 0 };
-        // the division, and one rounding of the growing sum for each query
-        const rounding = probabilities[s]! * (group * lineLength + 3) * 2 ** -23;
+        // the divisions, and one rounding of the growing sum for each query
+        const rounding = (probabilities[s]! * (group * queries + 4) + mean * group * queries) * 2 ** -23;
         means.set(seen, {
-          mean: mean + probabilities[s]! / (group * lineLength),
-          error: error + (probabilityErrors[s]! + rounding) / (group * lineLength),
+          mean: mean + probabilities[s]! / (group * queries),
+          error: error + (probabilityErrors[s]! + rounding) / (group * queries),
         });
       }
     }
@@ -95,10 +141,17 @@ interface Mean {
   readonly error: number;
 }
 
-function checkScores(moment: GpuMoment, before: readonly number[], means: ReadonlyMap<number, Mean>): void {
-  const expected = before.map((token) => means.get(token) ?? { mean: 0, error: 0 });
+/** Of the image's tokens; nothing else is ever chosen among. */
+function checkScores(
+  moment: GpuMoment,
+  before: readonly number[],
+  means: ReadonlyMap<number, Mean>,
+  condition: number,
+): void {
+  const live = before.flatMap((token, slot) => (token >= condition ? [slot] : []));
+  const expected = live.map((slot) => means.get(before[slot]!) ?? { mean: 0, error: 0 });
   within(
-    moment.attention,
+    live.map((slot) => moment.attention[slot]!),
     expected.map(({ mean }) => mean),
     expected.map(({ error }) => error),
     'scores',
@@ -107,21 +160,38 @@ function checkScores(moment: GpuMoment, before: readonly number[], means: Readon
 
 /** The moments of a cell with what the regions of the plain model hold after each, in tokens of the sequence. */
 function* modeled(shape: GpuShape, cell: GpuCell) {
-  const { condition, lines, lineLength } = shape;
-  const model = new StoreModel({ ...cell.history.plan, lines, lineLength });
+  const { condition, lineLength } = shape;
+  const model = new StoreModel({ ...cell.history.plan, lineLength });
   let before = cell.history.start.tokens;
   for (const moment of cell.history.moments) {
     let evicted: number[] = [];
     if (moment.kind === 'token') model.place(moment.token);
     else {
       const scores = new Map(before.map((token, slot) => [token - condition, moment.scores[slot]!]));
-      model.accumulate((position) => scores.get(position) ?? 0);
-      evicted = model.endLine().map((position) => condition + position);
+      evicted = moment.scoreError > 0 ? gone(before, moment.tokens) : [];
+      // near ties may fall either way: follow the store, whose choice invariant 6 has checked
+      const score = (position: number) =>
+        moment.scoreError > 0 ? Number(!evicted.includes(condition + position)) : (scores.get(position) ?? 0);
+      evicted = model.endLine(score).map((position) => condition + position);
     }
     const held = [...model.held.keys()].map((position) => condition + position).sort((a, b) => a - b);
-    yield { moment, before, held, evicted };
+    const joined = model.joined.map((positions) => positions.map((position) => condition + position));
+    yield { moment, before, held, evicted, joined };
     before = moment.tokens;
   }
+}
+
+function gone(before: readonly number[], after: readonly number[]): number[] {
+  return before.filter((token) => token >= 0 && !after.includes(token));
+}
+
+/** How many queries the scores are the mean of, 0 where this token's attention is not observed. */
+function observedQueries({ lines, lineLength }: GpuShape, { observe, budgetLines }: CachePlan, token: number): number {
+  const line = Math.floor(token / lineLength);
+  if (observe === 'nothing' || line === lines - 1) return 0;
+  if (observe.queries === 'image') return lineLength;
+  const window = observe.queries === 'line' ? lineLength : observe.queries;
+  return line + 1 >= budgetLines && token % lineLength >= lineLength - window ? window : 0;
 }
 
 function queryOf(shape: GpuShape, image: GpuImage, cell: GpuCell, token: number, h: number): number[] {

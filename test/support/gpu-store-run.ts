@@ -23,6 +23,7 @@ export interface GpuRun {
   /** Bytes of keys and values as the store states them, and of all that opening it took. */
   readonly storeBytes: number;
   readonly openedBytes: number;
+  readonly scratchBytes: number;
 }
 
 /** Draws images one after another through one store, which is reset between them; `tokens` cuts an image short. */
@@ -76,7 +77,7 @@ export async function drawImages(
     drawn.push({ seed, cells: recorder.cells(), prefill: attended, outputs, made });
   }
   for (const tensor of [...inputs.condition, ...inputs.token]) tensor.dispose();
-  return { images: drawn, storeBytes: store.bytes, openedBytes };
+  return { images: drawn, storeBytes: store.bytes, openedBytes, scratchBytes: store.scratchBytes };
 }
 
 async function readAll(tensors: readonly Tensor[]): Promise<Float32Array[]> {

@@ -13,10 +13,10 @@ export interface Progress {
   ended: number;
 }
 
-/** Page of a line, in closed form: the first lines stay, the others take turns on `recentLines + 1` pages. */
+/** Page of a line, in closed form: the first lines' stay, the others take turns on `recentLines + 1` pages. */
 function pageOf({ plan }: Progress, line: number): number {
-  const settled = plan.anchorLines + plan.middleLines;
-  return line < settled ? line : settled + ((line - settled) % (plan.recentLines + 1));
+  const { keptLines, recentLines } = plan;
+  return line < keptLines ? line : keptLines + ((line - keptLines) % (recentLines + 1));
 }
 
 /** Lines that own their page: the rest of the image was evicted, moved, or is not drawn yet. */
@@ -25,9 +25,8 @@ function rolesOf(progress: Progress): PageRole[] {
   const roles = Array.from({ length: plan.budgetLines }, (): PageRole => 'free');
   for (let line = 0; line <= ended; line++) {
     if (line === ended) roles[pageOf(progress, line)] = 'current';
-    else if (line < plan.anchorLines) roles[line] = 'anchor';
     else if (line >= ended - plan.recentLines) roles[pageOf(progress, line)] = 'recent';
-    else if (line < plan.anchorLines + plan.middleLines) roles[line] = 'middle';
+    else if (line < plan.keptLines) roles[line] = 'kept';
   }
   return roles;
 }
@@ -81,10 +80,9 @@ function endOne(progress: Progress, table: PageTable): void {
     assert.deepEqual(end, { kind: 'none' });
     return;
   }
-  const middleSlots = plan.middleLines * shape.lineLength;
-  const middleSlot = shape.conditionTokens + plan.anchorLines * shape.lineLength;
   const leavingSlot = slotsOf(shape, leaving)[0];
-  assert.deepEqual(end, { kind: 'evict', leavingPage: leaving, leavingSlot, middleSlot, middleSlots });
+  const isFirst = progress.ended === plan.budgetLines;
+  assert.deepEqual(end, { kind: 'evict', leavingPage: leaving, leavingSlot, isFirst });
   assert.equal(table.currentPage, leaving);
 }
 

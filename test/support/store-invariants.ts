@@ -13,6 +13,8 @@ export interface Held {
   readonly tokens: readonly number[];
   /** Key and value in each slot, in any form that `deepEqual` compares; of no meaning where nothing live is. */
   readonly contents: readonly unknown[];
+  /** How many tokens each summary is the mean of, and that mean; none before the first eviction. */
+  readonly summaries: readonly { readonly count: number; readonly contents: unknown }[];
 }
 
 /** The state after an image token was placed, or after a line was ended. */
@@ -24,6 +26,8 @@ export type StoreMoment = Held &
         readonly line: number;
         /** What the store chose by, for each slot as it was before the line's end. */
         readonly scores: readonly number[];
+        /** How far a score may be from the definition's. */
+        readonly scoreError: number;
         readonly freedPage: number | undefined;
       }
   );
@@ -38,7 +42,7 @@ export interface StoreHistory {
   readonly moments: readonly StoreMoment[];
 }
 
-/** Invariants 1 to 7 by their titles. The others compare histories: `sameHeld`, `bookkeeping`. */
+/** Invariants 1 to 7 and 10 by their titles. The others compare histories: `sameHeld`, `bookkeeping`. */
 export const INVARIANTS: Readonly<Record<string, (history: StoreHistory) => void>> = {
   '1. live visual slots never exceed the budget at any step, and the slots stay as many as they were': ({
     lineLength,
@@ -62,7 +66,7 @@ export const INVARIANTS: Readonly<Record<string, (history: StoreHistory) => void
       for (let token = 0; token < condition; token++) assert.equal(moment.tokens[token], token, 'condition');
       for (let token = 0; token <= last; token++) {
         const line = Math.floor(token / lineLength);
-        if (line < plan.anchorLines || line >= openLine - plan.recentLines)
+        if (token < plan.anchorTokens || line >= openLine - plan.recentLines)
           assert.ok(present.has(condition + token), `image token ${token} after ${last}`);
       }
     }
@@ -121,13 +125,24 @@ export const INVARIANTS: Readonly<Record<string, (history: StoreHistory) => void
       const pages = Array.from({ length: plan.budgetLines }, (_, page) =>
         moment.tokens.slice(condition + page * lineLength, condition + (page + 1) * lineLength),
       );
-      for (const [page, tokens] of pages.entries())
-        assert.ok(
-          tokens.every((token) => token >= 0 === (page !== moment.freedPage)),
-          `page ${page}: ${tokens}`,
-        );
+      const summaries = plan.anchorTokens + plan.survivors;
+      for (const [slot, token] of pages.flat().entries()) {
+        const isSummary = slot >= summaries && slot < summaries + plan.summaries;
+        const isFree: boolean = Math.floor(slot / lineLength) === moment.freedPage;
+        assert.equal(token >= 0, !isSummary && !isFree, `slot ${slot}: ${pages}`);
+      }
       const next = moments[at + 1];
       if (next) assert.equal(next.kind === 'token' && next.slot, condition + moment.freedPage * lineLength);
+    }
+  },
+
+  '10. live tokens and what the summaries count are all tokens placed, where there are summaries': (history) => {
+    const { condition, lineLength, plan, moments } = history;
+    if (plan.summaries === 0) return;
+    for (const moment of moments) {
+      const placed = moment.kind === 'token' ? moment.token + 1 : (moment.line + 1) * lineLength;
+      const joined = moment.summaries.reduce((sum, { count }) => sum + count, 0);
+      assert.equal(liveTokens(moment).length - condition + joined, placed);
     }
   },
 };
@@ -157,17 +172,23 @@ function checkSurvivors(
     return;
   }
   const after = new Set(moment.tokens);
-  const held = before
-    .map((token, slot) => ({ token, line: Math.floor((token - condition) / lineLength), score: moment.scores[slot]! }))
-    .filter(({ token }) => token >= 0);
-  const isCandidate = (line: number) => line >= plan.anchorLines && line <= moment.line - plan.recentLines;
-  for (const { token, line } of held)
-    if (!isCandidate(line)) assert.ok(after.has(token), `token ${token} is protected`);
+  const held = before.map((token, slot) => ({ token, score: moment.scores[slot]! })).filter(({ token }) => token >= 0);
+  const open = (moment.line + 1 - plan.recentLines) * lineLength;
+  const isCandidate = (token: number) => token - condition >= plan.anchorTokens && token - condition < open;
+  for (const { token } of held) if (!isCandidate(token)) assert.ok(after.has(token), `token ${token} is protected`);
   const candidates = held
-    .filter(({ line }) => isCandidate(line))
+    .filter(({ token }) => isCandidate(token))
     .sort((a, b) => b.score - a.score || b.token - a.token);
-  const survivors = plan.middleLines * lineLength;
-  assert.equal(candidates.length, survivors + lineLength);
+  const vacated = moment.line + 1 === plan.budgetLines ? plan.summaries : 0;
+  assert.equal(candidates.length, plan.survivors + lineLength + vacated);
+  assert.equal(candidates.filter(({ token }) => after.has(token)).length, plan.survivors);
+  if (moment.scoreError > 0) {
+    const of = (survives: boolean) => candidates.filter(({ token }) => after.has(token) === survives);
+    const least = Math.min(...of(true).map(({ score }) => score));
+    for (const { token, score } of of(false))
+      assert.ok(score <= least + 2 * moment.scoreError, `token ${token} of score ${score} over ${least}`);
+    return;
+  }
   for (const [rank, { token }] of candidates.entries())
-    assert.equal(after.has(token), rank < survivors, `token ${token}, ranked ${rank}, after line ${moment.line}`);
+    assert.equal(after.has(token), rank < plan.survivors, `token ${token}, ranked ${rank}, after line ${moment.line}`);
 }

@@ -1,7 +1,8 @@
 /** An image placed token by token into a page table, with slots and regions kept beside it by the plain models. */
 
 import { PageTable } from '../../src/cache/page-table.ts';
-import { type CacheOptions, type CachePlan, planCache } from '../../src/cache/policy.ts';
+import { type CacheOptions, type CachePlan, type PolicyName, planCache } from '../../src/cache/policy.ts';
+import { SCORES } from '../oracle/scores.ts';
 import { SlotModel, StoreModel } from '../oracle/store.ts';
 import type { StoreHistory, StoreMoment } from './store-invariants.ts';
 
@@ -32,7 +33,7 @@ export function storeHistory(
   const moments = [...storeMoments(shape, attention, table)];
   const plan = planOf(shape);
   const { slots, contents } = emptySlots(shape, plan);
-  return { ...shape, plan, start: { tokens: slots.slots, contents }, moments };
+  return { ...shape, plan, start: { tokens: slots.slots, contents, summaries: [] }, moments };
 }
 
 export function tableOf(shape: RunShape): PageTable {
@@ -43,11 +44,14 @@ export function tableOf(shape: RunShape): PageTable {
 export function* storeMoments(shape: RunShape, attention: Attention, table: PageTable): Generator<PlainMoment> {
   const { lines, lineLength, condition } = shape;
   const plan = planOf(shape);
-  const model = new StoreModel({ ...plan, lineLength, lines });
+  const model = new StoreModel({ ...plan, lineLength });
+  let hasEvicted = false;
   const { slots, contents } = emptySlots(shape, plan);
+  const summarySlots = new Set(range(condition + plan.anchorTokens + plan.survivors, plan.summaries));
   const state = () => ({
     tokens: [...slots.slots],
     contents: [...contents],
+    summaries: hasEvicted ? model.joined.map((joined) => ({ count: joined.length, contents: [...joined] })) : [],
     regions: [...model.held.keys()].map((position) => condition + position).sort((a, b) => a - b),
   });
   for (let token = 0; token < lines * lineLength; token++) {
@@ -58,24 +62,36 @@ export function* storeMoments(shape: RunShape, attention: Attention, table: Page
     contents[slot] = written;
     model.place(token);
     model.accumulate((position) => attention(line, position));
-    const live = range(0, extent).filter((s) => s < deadFrom || s >= deadTo);
+    const live = range(0, extent).filter((s) => (s < deadFrom || s >= deadTo) && !(hasEvicted && summarySlots.has(s)));
     yield { kind: 'token', token, slot, written, live, ...state() };
 
     if ((token + 1) % lineLength !== 0 || line === lines - 1) continue;
-    const scores = slots.slots.map((held) => model.held.get(held - condition) ?? 0);
+    const candidates = model.candidates();
+    const cell = { layer: 0, head: 0, token };
+    const all = SCORES[plan.policy.name as PolicyName](
+      candidates.map((position) => ({ position, attention: model.held.get(position)!, key: [position % 5, 1] })),
+      cell,
+    );
+    const chosenBy = new Map(candidates.map((position, i) => [position, all[i]!]));
+    const scores = slots.slots.map((held) => chosenBy.get(held - condition) ?? 0);
     const end = table.endLine();
-    const evicted = new Set(model.endLine().map((position) => condition + position));
+    const evicted = new Set(
+      model.endLine((position) => chosenBy.get(position)!).map((position) => condition + position),
+    );
     if (end.kind === 'evict') {
-      const moves = slots.fill(evicted, range(end.middleSlot, end.middleSlots), range(end.leavingSlot, lineLength));
+      const elsewhere = [...(end.isFirst ? summarySlots : []), ...range(end.leavingSlot, lineLength)];
+      const moves = slots.fill(evicted, range(condition + plan.anchorTokens, plan.survivors), elsewhere);
       for (const { from, to } of moves) contents[to] = contents[from]!; // a survivor has contents
+      hasEvicted = true;
     }
+    if (plan.observe === 'nothing' || plan.observe.queries !== 'image') model.forgetAttention();
     const freedPage = end.kind === 'evict' ? end.leavingPage : undefined;
-    yield { kind: 'line', line, scores, freedPage, live: undefined, ...state() };
+    yield { kind: 'line', line, scores, scoreError: 0, freedPage, live: undefined, ...state() };
   }
 }
 
-function planOf({ cache, lines }: RunShape): CachePlan {
-  return planCache(cache, lines);
+function planOf({ cache, ...grid }: RunShape): CachePlan {
+  return planCache(cache, grid);
 }
 
 /** Slots with the condition written. */

@@ -120,8 +120,8 @@ export async function trace<Prompt>(model: Bare<Prompt>, options: TraceOptions<P
   using condition = model.condition(options.prompt, options.guided);
   const { rows, images, promptLength, leftPadding, positionOffsets } = condition;
   const dtype = options.dtype ?? 'f32';
-  const shape = { ...model.geometry, ...grid, condition: promptLength, leftPadding, positionOffsets, dtype };
-  using store = await KvStore.open(runtime, shape, planCache(options.cache ?? {}, grid.lines));
+  const shape = { ...model.geometry, ...grid, images, condition: promptLength, leftPadding, positionOffsets, dtype };
+  using store = await KvStore.open(runtime, shape, planCache(options.cache ?? {}, grid));
   using token = runtime.tensor([images], 'u32', 'token');
   const pass = (x: Tensor, memory: Memory, length: number) => tapped(model, x, memory, length);
   using prefill = await runtime.record('prefill', () => pass(condition.embeddings(), store.prefill, promptLength));

@@ -1,4 +1,5 @@
 import type { EvictionPolicy } from './eviction-policy.ts';
+import { BY_AGE } from './scores.ts';
 
 /** Remember everything. */
-export const full: EvictionPolicy = { keepsAll: true, middleLines: () => 0 };
+export const full: EvictionPolicy = { name: 'full', keepsAll: true, observe: 'nothing', score: BY_AGE };

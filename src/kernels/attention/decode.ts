@@ -1,284 +1,184 @@
 /**
- * Attention of new tokens over the slots of a paged store, in one kernel: rotate the new key and query, write key and value
- * to their slot, attend to every live slot, and add each slot's probability to the scores of the line.
+ * Attention of new tokens over the slots of a paged store, in one kernel: rotate the new key and query, put key and value
+ * into their slot, attend to every live slot, and add each slot's probability to the scores.
  *
- *     y[r, t, h] = Σ_s softmax(q · k_s / √D)_s v_s
- *     score[r, g, s] += mean over the heads h of g of softmax(...)_s / W
+ *     y[r, t, h] = Σ_s softmax(q · k_s / √D + log n_s)_s v_s          n_s: tokens in a summary, else 1
+ *     score[r, g, s] += mean over the heads h of g of softmax(...)_s / queries observed
  *
- * One workgroup a row, KV head and new token. A thread computes whole scores for its own slots, so there is no reduction in
- * the inner loop; keys are stored [chunk of 4 channels][slot] for that, values [slot][chunk]. The probabilities of all
- * slots stay in workgroup memory, where the second half of the kernel and the scores read them.
+ * One workgroup a row, KV head and new token, which reads each key and value once for all its query heads. A thread
+ * computes whole scores for its own slots, so no reduction stands in the inner loop; keys are stored [chunk of 4
+ * channels][slot] for that, values [slot][chunk]. Weights lie in workgroup memory; where they do not fit, or where rows
+ * and heads are too few to fill a GPU, the slots are split over workgroups and `combine` joins the parts.
  * Source of the maths: LlamaGen, gpt.py Attention; of the scores: arXiv 2512.04857, inter-line guidance.
  */
 
-import { DeviceError } from '../../tensor/errors.ts';
-import { type Constants, defineKernel } from '../../tensor/kernel.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+import { type Constants, defineKernel, unroll } from '../../tensor/kernel.ts';
+import { type AttentionInputs, BINDINGS, common, PUT } from './append.ts';
+import { ADD_SCORE, combine } from './combine.ts';
 
-/** Rotary embedding: which two channels of a head form pair p, (2p, 2p + 1) or (p, p + D / 2). */
-export interface Rotation {
-  /** cos and sin, f32 [positions, D / 2, 2]. */
-  readonly angles: Tensor;
-  readonly pairing: 'interleaved' | 'half-split';
+/** Weights that a workgroup keeps: with the reductions, less than 16 KB at any number of slots. */
+const MOST_WEIGHTS = 1024;
+
+/** Workgroups that a GPU wants, and fewest slots that one is worth having for. Not measured on a GPU yet. */
+const WANTED_WORKGROUPS = 256;
+const LEAST_SPAN = 64;
+
+/** Slots of a workgroup. */
+function spanOf(slots: number, workgroups: number, most: number, isSoftware: boolean): number {
+  const parts = isSoftware ? 1 : Math.floor(Math.min(WANTED_WORKGROUPS / workgroups, slots / LEAST_SPAN));
+  return Math.min(most, Math.ceil(slots / Math.max(1, parts)));
 }
 
-/** Slots of some rows of one layer. `vec4s` are groups of 4 channels. */
-export interface SlotBank {
-  readonly firstRow: number;
-  readonly rows: number;
-  /** [rows, G, D / 4, S, 4] */
-  readonly keys: Tensor;
-  /** [rows, G, S, D] */
-  readonly values: Tensor;
-  /** Position of the token in each slot, u32 [rows, G, S]. */
-  readonly positions: Tensor;
-  /** Sum of the attention of the line so far, f32 [rows, G, S]; absent where no policy asks. */
-  readonly scores: Tensor | undefined;
-}
-
-export interface AttentionShape {
-  readonly rows: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  /** Slots of a row. */
-  readonly slots: number;
-  /** Condition tokens: slots [0, condition) of every row. */
-  readonly condition: number;
-  /** Queries that one score is the mean of. */
-  readonly lineLength: number;
-}
-
-/** Where the new token goes and what is live: u32 [8], see `Step` in the shader. */
-export const STEP_WORDS = 8;
-
-/** Declares the uniform that changes with every token. `slot` counts slots of a row; a slot s is live when s < extent and not deadFrom <= s < deadTo. */
-export const STEP_STRUCT = `
-struct Step { token: u32, slot: u32, extent: u32, deadFrom: u32, deadTo: u32, leavingSlot: u32, spare0: u32, spare1: u32 }`;
-
-export interface AttentionInputs {
-  /** [R · T, (H + 2 G) · D]: queries, keys, values. */
-  readonly qkv: Tensor;
-  readonly rotation: Rotation;
-  /** Per row: first live condition slot, and what is subtracted from positions; u32 [R, 2]. */
-  readonly rowOffsets: Tensor;
-  readonly bank: SlotBank;
-  readonly step: Tensor;
-  /** [R · T, H · D], filled for the bank's rows. */
-  readonly y: Tensor;
-  readonly shape: AttentionShape;
-  /** New tokens a row: 1 in a step, all condition tokens in a prefill. */
-  readonly tokens: number;
-  readonly phase: 'prefill' | 'decode';
-}
-
-/** Bytes of workgroup memory that a store of `slots` slots needs. */
-export function attentionWorkgroupBytes(slots: number, headDim: number): number {
-  return 4 * (slots + 2 * headDim + 6 * attentionThreads(headDim, false));
-}
-
-/** Threads of a workgroup. Software drivers pay for the reductions over them, a GPU for too few in flight. */
-function attentionThreads(headDim: number, isSoftware: boolean): number {
-  return Math.max(isSoftware ? 32 : 128, 2 ** Math.ceil(Math.log2(headDim / 4)));
-}
-
-/** Attends from `tokens` new tokens a row of the bank. In a prefill the keys must have been stored by `appendPrefill`. */
+/** Attends from `tokens` new tokens a row of the bank. In a prefill the keys must have been put by `appendPrefill`. */
 export function decodeAttention(inputs: AttentionInputs): void {
-  const { qkv, bank, shape, tokens, phase } = inputs;
-  const needed = attentionWorkgroupBytes(shape.slots, shape.headDim);
-  const most = qkv.runtime.device.limits.maxComputeWorkgroupStorageSize;
-  if (needed > most) {
-    throw new DeviceError(
-      `attention: expected ${needed} bytes of workgroup memory for ${shape.slots} slots, got ${most}; use a smaller budgetLines`,
-    );
-  }
-  const { tensors, constants } = common(inputs);
-  const scored = phase === 'decode' && bank.scores !== undefined;
-  qkv.runtime.dispatch(
+  const { qkv, bank, shape, tokens, phase, step, y } = inputs;
+  const { runtime } = qkv;
+  const group = shape.heads / shape.kvHeads;
+  const most = Math.max(64, Math.floor(MOST_WEIGHTS / group));
+  const visible = phase === 'decode' ? shape.slots : shape.condition;
+  const span = spanOf(visible, shape.kvHeads * tokens * bank.rows, most, runtime.isSoftware);
+  const parts = Math.ceil(visible / span);
+  const scores = phase === 'decode' ? bank.scores : undefined;
+  const { tensors, constants } = common(inputs, span, parts);
+  const count = bank.rows * tokens * shape.heads;
+  const partial = parts > 1 ? runtime.result([count, parts, shape.headDim + 4], 'f32', 'attention parts') : undefined;
+  const weights = parts > 1 && scores ? runtime.result([count, shape.slots], 'f32', 'attention weights') : undefined;
+  const isSplit = partial !== undefined;
+  const outputs = isSplit ? { partial, ...(weights && { weights }) } : { y, ...(scores && { scores }) };
+  runtime.dispatch(
     kernel,
-    { ...tensors, y: inputs.y, ...(scored && { scores: bank.scores! }) },
-    { ...constants, DECODING: phase === 'decode', SCORED: scored },
-    [shape.kvHeads, tokens, bank.rows],
+    { ...tensors, ...outputs },
+    {
+      ...constants,
+      MOST: most,
+      DECODING: phase === 'decode',
+      SCORED: scores !== undefined,
+      SPLIT: isSplit,
+      SUMMARIES: shape.hasSummaries && phase === 'decode',
+    },
+    [shape.kvHeads * parts, tokens, bank.rows],
   );
+  if (isSplit) combine({ partial, weights, scores, step, y, shape, bank, tokens, span, parts });
 }
-
-/** Rotates and stores the keys and values of a prefill: token t of every row goes to slot t. */
-export function appendPrefill(inputs: AttentionInputs): void {
-  const { tensors, constants } = common(inputs);
-  inputs.qkv.runtime.dispatch(appendKernel, tensors, constants, [
-    inputs.shape.kvHeads,
-    inputs.tokens,
-    inputs.bank.rows,
-  ]);
-}
-
-function common({ qkv, rotation, rowOffsets, bank, step, shape, tokens }: AttentionInputs) {
-  return {
-    tensors: {
-      qkv,
-      angles: rotation.angles,
-      rowOffsets,
-      keys: bank.keys,
-      values: bank.values,
-      positions: bank.positions,
-      step,
-    },
-    constants: {
-      HEADS: shape.heads,
-      KV_HEADS: shape.kvHeads,
-      DIM: shape.headDim,
-      SLOTS: shape.slots,
-      CONDITION: shape.condition,
-      LINE: shape.lineLength,
-      FIRST_ROW: bank.firstRow,
-      TOKENS: tokens,
-      THREADS: attentionThreads(shape.headDim, qkv.runtime.isSoftware),
-      INTERLEAVED: rotation.pairing === 'interleaved',
-    },
-  };
-}
-
-const BINDINGS = {
-  qkv: 'read f32',
-  angles: 'read vec2f',
-  rowOffsets: 'read u32',
-  keys: 'write vec4',
-  values: 'write vec4',
-  positions: 'write u32',
-  scores: 'write f32',
-  y: 'write f32',
-  step: 'uniform Step',
-} as const;
-
-const SHARED = `
-${STEP_STRUCT}
-const VEC4S = DIM / 4;
-const HALF = DIM / 2;
-const STRIDE = (HEADS + 2 * KV_HEADS) * DIM;
-fn pair(p: u32) -> vec2u { return select(vec2u(p, p + HALF), vec2u(2 * p, 2 * p + 1), INTERLEAVED); }
-fn rotated(at: u32, position: u32, p: u32) -> vec2f {
-  let i = pair(p);
-  let a = vec2f(qkv[at + i.x], qkv[at + i.y]);
-  let turn = angles[position * HALF + p];
-  return vec2f(a.x * turn.x - a.y * turn.y, a.y * turn.x + a.x * turn.y);
-}
-var<workgroup> newKey: array<f32, DIM>;
-// all threads of the workgroup call it together, and need a barrier before they read the slot
-fn put(lane: u32, cell: u32, token: u32, head: u32, slot: u32, position: u32) {
-  let key = token * STRIDE + (HEADS + head) * DIM;
-  for (var p = lane; p < HALF; p += THREADS) {
-    let turned = rotated(key, position, p);
-    let i = pair(p);
-    newKey[i.x] = turned.x;
-    newKey[i.y] = turned.y;
-  }
-  workgroupBarrier();
-  let value = key + KV_HEADS * DIM;
-  for (var c = lane; c < VEC4S; c += THREADS) {
-    keys_put((cell * VEC4S + c) * SLOTS + slot, vec4f(newKey[4 * c], newKey[4 * c + 1], newKey[4 * c + 2], newKey[4 * c + 3]));
-    values_put((cell * SLOTS + slot) * VEC4S + c, vec4f(qkv[value + 4 * c], qkv[value + 4 * c + 1], qkv[value + 4 * c + 2], qkv[value + 4 * c + 3]));
-  }
-  if (lane == 0) { positions[cell * SLOTS + slot] = position; }
-}`;
-
-const appendKernel = defineKernel(
-  'appendPrefill',
-  BINDINGS,
-  `${SHARED}
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = FIRST_ROW + group.z;
-  let shift = rowOffsets[2 * row + 1];
-  put(lane, group.z * KV_HEADS + group.x, row * TOKENS + group.y, group.x, group.y, group.y - min(group.y, shift));
-}`,
-);
 
 const kernel = defineKernel('decodeAttention', BINDINGS, attentionBody);
 
-function attentionBody({ DECODING, SCORED }: Constants): string {
-  return `${SHARED}
+function attentionBody({ HEADS, KV_HEADS, DECODING, SCORED, SPLIT, SUMMARIES }: Constants): string {
+  const group = Number(HEADS) / Number(KV_HEADS);
+  const each = (piece: (g: number) => string) => unroll(group, piece);
+  const storeWeights = `
+  if (step.observed > 0) {
+    for (var i = lane; i < live; i += THREADS) {
+      ${each((g) => `weights[(group.z * HEADS + head * GROUP + ${g}u) * sizes.slots + first + i] = weight[${g}u * MOST + i];`)}
+    }
+  }`;
+  const addScores = `
+  if (step.observed > 0) {
+    ${each((g) => `let share${g} = 1.0 / (sumOf(${g}u) * f32(GROUP * step.observed));`)}
+    for (var i = lane; i < live; i += THREADS) {
+      let s = first + i;
+      if (s < sizes.condition) { continue; }
+      var sum = 0.0;
+      ${each((g) => `sum += weight[${g}u * MOST + i] * share${g};`)}
+      addScore(cell, s, sum);
+    }
+  }`;
+  return `${PUT}
 const GROUP = HEADS / KV_HEADS;
 const PARTS = THREADS / VEC4S;
-var<workgroup> query: array<f32, DIM>;
-var<workgroup> weight: array<f32, SLOTS>;
-var<workgroup> mosts: array<f32, THREADS>;
-var<workgroup> sums: array<f32, THREADS>;
-var<workgroup> totals: array<vec4f, THREADS>;
+var<workgroup> query: array<vec4f, GROUP * VEC4S>;
+var<workgroup> weight: array<f32, GROUP * MOST>;
+var<workgroup> mosts: array<f32, GROUP * THREADS>;
+var<workgroup> sums: array<f32, GROUP * PARTS>;
+var<workgroup> totals: array<vec4f, GROUP * THREADS>;
+${SPLIT ? `fn at(h: u32, group: vec3u, part: u32) -> u32 { return (((group.z * sizes.tokens + group.y) * HEADS + h) * sizes.parts + part) * (VEC4S + 1u); }` : ''}
+${SCORED && !SPLIT ? ADD_SCORE : ''}
+fn sumOf(g: u32) -> f32 {
+  var sum = 0.0;
+  for (var i = 0u; i < PARTS; i++) { sum += sums[g * PARTS + i]; }
+  return sum;
+}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = FIRST_ROW + group.z;
-  let head = group.x;
+  let row = sizes.firstRow + group.z;
+  let head = group.x % KV_HEADS;
+  let part = group.x / KV_HEADS;
   let cell = group.z * KV_HEADS + head;
   let start = rowOffsets[2 * row];
   let shift = rowOffsets[2 * row + 1];
+  let first = part * sizes.span;
   ${
     DECODING
       ? `let token = row;
-  let position = CONDITION + step.token - shift;
+  let position = sizes.condition + step.token - shift;
   let extent = step.extent;
-  put(lane, cell, token, head, step.slot, position);
-  storageBarrier();`
-      : `let token = row * TOKENS + group.y;
+  let live = min(max(extent, first) - first, sizes.span);
+  if (step.slot - first < live) { put(lane, cell, token, head, step.slot, position); }`
+      : `let token = row * sizes.tokens + group.y;
   let position = group.y - min(group.y, shift);
-  let extent = group.y + 1;`
+  let extent = group.y + 1;
+  let live = min(max(extent, first) - first, sizes.span);`
   }
-  for (var h = head * GROUP; h < (head + 1) * GROUP; h++) {
-    for (var p = lane; p < HALF; p += THREADS) {
-      let turned = rotated(token * STRIDE + h * DIM, position, p);
-      let i = pair(p);
-      query[i.x] = turned.x;
-      query[i.y] = turned.y;
-    }
-    workgroupBarrier();
+  for (var i = lane; i < GROUP * VEC4S; i += THREADS) {
+    query[i] = turned(token * STRIDE + (head * GROUP + i / VEC4S) * VEC4S, position, i % VEC4S);
+  }
+  storageBarrier();
+  workgroupBarrier();
 
-    var most = -3.0e38;
-    for (var s = lane; s < extent; s += THREADS) {
-      var score = -3.0e38;
-      if (${DECODING ? 's >= start && !(s >= step.deadFrom && s < step.deadTo)' : 's >= start || s == group.y'}) {
-        score = 0.0;
-        for (var c = 0u; c < VEC4S; c++) {
-          let k = keys_at((cell * VEC4S + c) * SLOTS + s);
-          score += dot(k, vec4f(query[4 * c], query[4 * c + 1], query[4 * c + 2], query[4 * c + 3]));
-        }
-        score *= inverseSqrt(f32(DIM));
+  ${each((g) => `var most${g} = -3.0e38;`)}
+  for (var i = lane; i < live; i += THREADS) {
+    let s = first + i;
+    ${each((g) => `var score${g} = -3.0e38;`)}
+    var isLive = ${DECODING ? 's >= start && !(s >= step.deadFrom && s < step.deadTo)' : 's >= start || s == group.y'};
+    ${
+      SUMMARIES
+        ? `var bonus = 0.0;
+    if (s >= step.summariesFrom && s < step.summariesTo) {
+      let count = positions[cell * sizes.slots + s];
+      isLive = count > 0;
+      bonus = log(f32(max(count, 1)));
+    }`
+        : ''
+    }
+    if (isLive) {
+      ${each((g) => `var dot${g} = 0.0;`)}
+      for (var c = 0u; c < VEC4S; c++) {
+        let k = keys_at((cell * VEC4S + c) * sizes.slots + s);
+        ${each((g) => `dot${g} += dot(k, query[${g}u * VEC4S + c]);`)}
       }
-      weight[s] = score;
-      most = max(most, score);
+      ${each((g) => `score${g} = dot${g} * inverseSqrt(f32(DIM))${SUMMARIES ? ' + bonus' : ''};`)}
     }
-    mosts[lane] = most;
-    workgroupBarrier();
-    for (var i = 0u; i < THREADS; i++) { most = max(most, mosts[i]); }
-    var sum = 0.0;
-    for (var s = lane; s < extent; s += THREADS) {
-      let w = select(0.0, exp(weight[s] - most), weight[s] > -3.0e38);
-      weight[s] = w;
-      sum += w;
-    }
-    sums[lane] = sum;
-    workgroupBarrier();
-    sum = 0.0;
-    for (var i = 0u; i < THREADS; i++) { sum += sums[i]; }
-    ${SCORED ? 'for (var s = lane; s < extent; s += THREADS) { scores[cell * SLOTS + s] += weight[s] / (sum * f32(GROUP * LINE)); }' : ''}
-    var total = vec4f(0.0);
-    let c = lane % VEC4S;
-    if (lane < PARTS * VEC4S) {
-      for (var s = lane / VEC4S; s < extent; s += PARTS) {
-        total += weight[s] * values_at((cell * SLOTS + s) * VEC4S + c);
-      }
-    }
-    totals[lane] = total;
-    workgroupBarrier();
-    if (lane < VEC4S) {
-      for (var i = 1u; i < PARTS; i++) { total += totals[i * VEC4S + lane]; }
-      total /= sum;
-      let at = (token * HEADS + h) * DIM + 4 * lane;
-      y[at] = total.x;
-      y[at + 1] = total.y;
-      y[at + 2] = total.z;
-      y[at + 3] = total.w;
-    }
-    if (GROUP > 1) { workgroupBarrier(); }
+    ${each((g) => `weight[${g}u * MOST + i] = score${g}; most${g} = max(most${g}, score${g});`)}
   }
+  ${each((g) => `mosts[${g}u * THREADS + lane] = most${g};`)}
+  workgroupBarrier();
+  for (var i = 0u; i < THREADS; i++) { ${each((g) => `most${g} = max(most${g}, mosts[${g}u * THREADS + i]);`)} }
+  for (var i = lane; i < live; i += THREADS) {
+    ${each((g) => `{ let w = weight[${g}u * MOST + i]; weight[${g}u * MOST + i] = select(0.0, exp(w - most${g}), w > -3.0e38); }`)}
+  }
+  workgroupBarrier();
+  let c = lane % VEC4S;
+  if (lane < PARTS * VEC4S) {
+    ${each((g) => `var total${g} = vec4f(0.0); var sum${g} = 0.0;`)}
+    for (var i = lane / VEC4S; i < live; i += PARTS) {
+      let v = values_at((cell * sizes.slots + first + i) * VEC4S + c);
+      ${each((g) => `{ let w = weight[${g}u * MOST + i]; total${g} += w * v; sum${g} += w; }`)}
+    }
+    ${each((g) => `totals[${g}u * THREADS + lane] = total${g}; sums[${g}u * PARTS + lane / VEC4S] = sum${g};`)}
+  }
+  workgroupBarrier();
+  for (var i = lane; i < GROUP * VEC4S; i += THREADS) {
+    let g = i / VEC4S;
+    var total = totals[g * THREADS + i % VEC4S];
+    for (var p = 1u; p < PARTS; p++) { total += totals[g * THREADS + p * VEC4S + i % VEC4S]; }
+    ${
+      SPLIT
+        ? 'partial[at(head * GROUP + g, group, part) + i % VEC4S] = total;'
+        : 'y[(token * HEADS + head * GROUP + g) * VEC4S + i % VEC4S] = total / sumOf(g);'
+    }
+  }
+  ${SPLIT ? `if (lane == 0) { ${each((g) => `partial[at(head * GROUP + ${g}u, group, part) + VEC4S] = vec4f(most${g}, sumOf(${g}u), 0.0, 0.0);`)} }` : ''}
+  ${SCORED ? (SPLIT ? storeWeights : addScores) : ''}
 }`;
 }

@@ -1,126 +1,233 @@
 /**
- * The end of a line: choose which tokens survive, and move the survivors in the leaving page to free slots of the middle.
+ * The end of a line: keep the best candidates, move those that lie elsewhere into the holes of the kept slots, and let the
+ * evicted join their summaries.
  *
- * Candidates of one (row, KV head) are the middle's slots and the leaving page's. The `middleSlots` of highest score stay,
- * ties go to the later position. Survivors of the leaving page, by ascending slot, fill the evicted slots of the middle,
- * by ascending slot. After that no live token is left in the leaving page. Source: arXiv 2512.04857; order of filling and
- * ties (ours).
+ * Candidates of one (row, KV head) are the tokens of the kept slots that are no anchors, and the leaving page's. The
+ * `survivors` of highest score stay, ties go to the later token. Survivors of the leaving page, by ascending slot, fill the
+ * holes, by ascending slot (order of filling and ties: ours). After that no live token is left in the leaving page. Source: arXiv
+ * 2512.04857. Summary b of k is the mean of the evicted tokens of columns [b W / k, (b + 1) W / k), of keys as turned and
+ * of values:
  *
- * One workgroup a row and KV head. A candidate's rank is the number of candidates that beat it: quadratic, but without
- * sorting and with one barrier, and there are only a few hundred candidates.
+ *     mean += (Σ x − m · mean) / (n + m)          m tokens join n
+ *
+ * A mean is stored in the slots' dtype. It is rounded once an eviction, and earlier roundings shrink with it: after E
+ * evictions it is off by at most E half units in the last place of the largest value.
+ *
+ * Three dispatches without a barrier, one thread a candidate or 4 channels: the lists lie in memory, so that no budget is
+ * too large for a workgroup, and a driver that compiles for a CPU has little to do. The rank of a candidate is counted
+ * against all others: a few hundred candidates make that cheap.
  */
 
-import { defineKernel } from '../../tensor/kernel.ts';
+import { type Constants, defineKernel, type Kernel } from '../../tensor/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type AttentionShape, type SlotBank, STEP_STRUCT } from './decode.ts';
+import { type AttentionShape, type SlotBank, STEP_STRUCT } from './slots.ts';
 
 export interface EvictOptions {
   readonly bank: SlotBank;
-  /** The uniform whose `leavingSlot` is the leaving page's first slot. */
   readonly step: Tensor;
+  readonly rowOffsets: Tensor;
   readonly shape: AttentionShape;
-  /** First slot of the middle, and how many it has: at least one line's. */
-  readonly middleSlot: number;
-  readonly middleSlots: number;
-  /** 'layer': scores are averaged over the KV heads of a row, so that one selection serves them all. */
-  readonly scoreScope: 'head' | 'layer';
+  /** Slots for anchors, survivors and summaries follow the condition in this order. */
+  readonly anchors: number;
+  readonly survivors: number;
+  readonly summaries: number;
+  /** WGSL, see `EvictionPolicy.score`. */
+  readonly score: string;
+  /** Whether scores move with their tokens, because they are not begun anew with every line. */
+  readonly movesScores: boolean;
 }
 
-export function evict({ bank, step, shape, middleSlot, middleSlots, scoreScope }: EvictOptions): void {
-  const { keys, values, positions, scores } = bank;
-  const constants = {
-    KV_HEADS: shape.kvHeads,
-    VEC4S: shape.headDim / 4,
-    SLOTS: shape.slots,
-    LINE: shape.lineLength,
-    MIDDLE: middleSlot,
-    KEPT: middleSlots,
-    BY_LAYER: scoreScope === 'layer',
-  };
-  keys.runtime.dispatch(kernel, { keys, values, positions, ...(scores && { scores }), step }, constants, [
-    shape.kvHeads,
-    bank.rows,
-  ]);
+export function evict(options: EvictOptions): void {
+  const { bank, step, rowOffsets, shape, anchors, survivors, summaries, score, movesScores } = options;
+  const { keys, values, positions, rows, firstRow, layer } = bank;
+  const { kvHeads, headDim, slots, condition, lineLength } = shape;
+  const { runtime } = keys;
+  const cells = rows * kvHeads;
+  const most = survivors + summaries + lineLength;
+  const ranking = runtime.result([cells, most], 'f32', 'ranking');
+  const marks = runtime.result([cells, 2 * most + summaries], 'u32', 'marks');
+  const sizes = runtime.sizes([slots, condition, anchors, survivors, summaries, lineLength, most, firstRow, layer]);
+  const scores = bank.scores && { scores: bank.scores };
+  const candidates = [Math.ceil(most / THREADS), kvHeads, rows];
+  runtime.dispatch(
+    scoreKernel(score),
+    { keys, values, positions, ...scores, rowOffsets, ranking, marks, step, sizes },
+    scoreConstants(headDim, bank.scores !== undefined),
+    candidates,
+  );
+  runtime.dispatch(chooseKernel, { ranking, marks, step, sizes }, {}, candidates);
+  runtime.dispatch(
+    settleKernel,
+    { keys, values, positions, ...(movesScores && scores), marks, step, sizes },
+    { VEC4S: headDim / 4, SUMMARIES: summaries, MOVES_SCORES: movesScores },
+    [Math.ceil((headDim / 2 + 1) / THREADS), kvHeads, rows],
+  );
 }
 
-/** Sets the scores of a bank to zero, for the next line. */
-export function clearScores(scores: Tensor): void {
-  scores.runtime.dispatch(clearKernel, { scores }, { COUNT: scores.count, STRIDE: 64 * 256 }, [
-    Math.min(256, Math.ceil(scores.count / 64)),
-  ]);
+export function scoreConstants(headDim: number, isScored: boolean): Constants {
+  return { VEC4S: headDim / 4, SCORED: isScored };
 }
 
-const clearKernel = defineKernel(
-  'clearScores',
-  { scores: 'write f32' },
-  `
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) at: vec3u) {
-  for (var i = at.x; i < COUNT; i += STRIDE) { scores[i] = 0.0; }
+const THREADS = 64;
+
+const BINDINGS = {
+  keys: 'write vec4',
+  values: 'write vec4',
+  positions: 'write u32',
+  scores: 'write f32',
+  rowOffsets: 'read u32',
+  ranking: 'write f32',
+  marks: 'write u32',
+  step: 'uniform Step',
+  sizes: 'uniform Sizes',
+} as const;
+
+const SHARED = `${STEP_STRUCT}
+struct Sizes {
+  slots: u32, condition: u32, anchors: u32, survivors: u32, summaries: u32, lineLength: u32, most: u32,
+  firstRow: u32, layer: u32,
+}
+// candidates in kept slots: at first the summaries' slots hold some too
+fn inKept() -> u32 { return sizes.survivors + step.isFirst * sizes.summaries; }
+fn candidates() -> u32 { return inKept() + sizes.lineLength; }
+fn slotOf(index: u32) -> u32 {
+  return select(step.leavingSlot + index - inKept(), sizes.condition + sizes.anchors + index, index < inKept());
+}
+fn summarySlot(b: u32) -> u32 { return sizes.condition + sizes.anchors + sizes.survivors + b; }
+// what is noted of each candidate: its token, and what becomes of it; and of each summary how many tokens it had before
+fn noted(cell: u32, i: u32) -> u32 { return cell * (2u * sizes.most + sizes.summaries) + i; }
+fn fate(cell: u32, i: u32) -> u32 { return noted(cell, sizes.most + i); }
+fn before(cell: u32, b: u32) -> u32 { return noted(cell, 2u * sizes.most + b); }
+const STAYS = 0xffffffffu; // else the summary that it joins`;
+
+/** The kernel of a score. Its name holds the text, as kernels of the same name and constants are the same. */
+export function scoreKernel(score: string): Kernel {
+  return defineKernel(
+    `score{${score.replace(/\s+/g, ' ').trim()}}`,
+    BINDINGS,
+    ({ SCORED }) => `${SHARED}
+struct Candidate { index: u32, token: u32, line: u32, column: u32${SCORED ? ', attention: f32' : ''} }
+var<private> row: u32;
+var<private> head: u32;
+var<private> cell: u32;
+fn candidate(index: u32) -> Candidate {
+  let at = cell * sizes.slots + slotOf(index);
+  let token = positions[at] + rowOffsets[2 * (sizes.firstRow + row) + 1] - sizes.condition;
+  let line = token / sizes.lineLength;
+  return Candidate(index, token, line, token - line * sizes.lineLength${SCORED ? ', scores[at]' : ''});
+}
+fn keyOf(c: Candidate, i: u32) -> vec4f { return keys_at((cell * VEC4S + i) * sizes.slots + slotOf(c.index)); }
+fn valueOf(c: Candidate, i: u32) -> vec4f { return values_at((cell * sizes.slots + slotOf(c.index)) * VEC4S + i); }
+fn cellOf() -> vec2u { return vec2u(sizes.layer, head); }
+
+${score}
+
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  head = id.y;
+  row = id.z;
+  cell = row * groups.y + head;
+  if (id.x >= candidates()) { return; }
+  let one = candidate(id.x);
+  let chosenBy = score(one);
+  let isNan = (bitcast<u32>(chosenBy) & 0x7fffffffu) > 0x7f800000u;
+  ranking[cell * sizes.most + id.x] = select(chosenBy, -3.4e38, isNan);
+  marks[noted(cell, id.x)] = one.token;
+  if (id.x < sizes.summaries) {
+    marks[before(cell, id.x)] = select(positions[cell * sizes.slots + summarySlot(id.x)], 0, step.isFirst == 1);
+  }
+}`,
+  );
+}
+
+const chooseKernel = defineKernel(
+  'choose',
+  { ranking: 'read f32', marks: 'write u32', step: 'uniform Step', sizes: 'uniform Sizes' },
+  `${SHARED}
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let cell = id.z * groups.y + id.y;
+  let count = candidates();
+  if (id.x >= count) { return; }
+  let first = cell * sizes.most;
+  let own = ranking[first + id.x];
+  let token = marks[noted(cell, id.x)];
+  var rank = 0u;
+  for (var j = 0u; j < count; j++) {
+    let other = ranking[first + j];
+    rank += u32(other > own || (other == own && marks[noted(cell, j)] > token));
+  }
+  let joins = token % sizes.lineLength * sizes.summaries / sizes.lineLength;
+  marks[fate(cell, id.x)] = select(joins, STAYS, rank < sizes.survivors);
 }`,
 );
 
-const kernel = defineKernel(
-  'evict',
-  { keys: 'write vec4', values: 'write vec4', positions: 'write u32', scores: 'read f32', step: 'uniform Step' },
-  `${STEP_STRUCT}
-const CANDIDATES = KEPT + LINE;
-const THREADS = 64;
-var<workgroup> score: array<f32, CANDIDATES>;
-var<workgroup> place: array<u32, CANDIDATES>;
-var<workgroup> kept: array<u32, CANDIDATES>;
-var<workgroup> holes: array<u32, LINE>;
-var<workgroup> movers: array<u32, LINE>;
-var<workgroup> moves: u32;
-
-fn slotOf(candidate: u32) -> u32 {
-  if (candidate < KEPT) { return MIDDLE + candidate; }
-  return step.leavingSlot + candidate - KEPT;
+/** One thread for 4 channels of keys or values, and one for what is not a channel: nothing is overwritten before it was read. */
+const settleKernel = defineKernel(
+  'settle',
+  {
+    keys: BINDINGS.keys,
+    values: BINDINGS.values,
+    positions: BINDINGS.positions,
+    scores: BINDINGS.scores,
+    marks: 'read u32',
+    step: BINDINGS.step,
+    sizes: BINDINGS.sizes,
+  },
+  ({ SUMMARIES, MOVES_SCORES }: Constants) => `${SHARED}
+fn load(isKey: bool, cell: u32, slot: u32, c: u32) -> vec4f {
+  if (isKey) { return keys_at((cell * VEC4S + c) * sizes.slots + slot); }
+  return values_at((cell * sizes.slots + slot) * VEC4S + c);
+}
+fn store(isKey: bool, cell: u32, slot: u32, c: u32, x: vec4f) {
+  if (isKey) { keys_put((cell * VEC4S + c) * sizes.slots + slot, x); }
+  else { values_put((cell * sizes.slots + slot) * VEC4S + c, x); }
 }
 
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let cell = group.y * KV_HEADS + group.x;
-  for (var i = lane; i < CANDIDATES; i += THREADS) {
-    let slot = slotOf(i);
-    if (BY_LAYER) {
-      var sum = 0.0;
-      for (var g = 0u; g < KV_HEADS; g++) { sum += scores[(group.y * KV_HEADS + g) * SLOTS + slot]; }
-      score[i] = sum;
-    } else {
-      score[i] = scores[cell * SLOTS + slot];
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let cell = id.z * groups.y + id.y;
+  let isChannel = id.x < 2u * VEC4S;
+  let isKey = id.x < VEC4S;
+  let c = id.x % VEC4S;
+  if (id.x > 2u * VEC4S) { return; }
+  let count = candidates();
+  ${
+    SUMMARIES
+      ? `var sums: array<vec4f, SUMMARIES>;
+  var joining: array<u32, SUMMARIES>;
+  for (var i = 0u; i < count; i++) {
+    let summary = marks[fate(cell, i)];
+    if (summary == STAYS) { continue; }
+    joining[summary]++;
+    if (isChannel) { sums[summary] += load(isKey, cell, slotOf(i), c); }
+  }`
+      : ''
+  }
+  var hole = 0u;
+  for (var i = sizes.survivors; i < count; i++) {
+    if (marks[fate(cell, i)] != STAYS) { continue; }
+    while (marks[fate(cell, hole)] == STAYS) { hole++; }
+    if (isChannel) { store(isKey, cell, slotOf(hole), c, load(isKey, cell, slotOf(i), c)); }
+    else {
+      let first = cell * sizes.slots;
+      positions[first + slotOf(hole)] = positions[first + slotOf(i)];
+      ${MOVES_SCORES ? 'scores[first + slotOf(hole)] = scores[first + slotOf(i)];' : ''}
     }
-    place[i] = positions[cell * SLOTS + slot];
+    hole++;
   }
-  workgroupBarrier();
-  for (var i = lane; i < CANDIDATES; i += THREADS) {
-    var rank = 0u;
-    for (var j = 0u; j < CANDIDATES; j++) {
-      rank += u32(score[j] > score[i] || (score[j] == score[i] && place[j] > place[i]));
+  ${
+    SUMMARIES
+      ? `for (var b = 0u; b < SUMMARIES; b++) {
+    let had = marks[before(cell, b)];
+    let count = had + joining[b];
+    if (!isChannel) { positions[cell * sizes.slots + summarySlot(b)] = count; }
+    else if (joining[b] > 0) {
+      let mean = select(vec4f(0.0), load(isKey, cell, summarySlot(b), c), had > 0);
+      store(isKey, cell, summarySlot(b), c, mean + (sums[b] - f32(joining[b]) * mean) / f32(count));
     }
-    kept[i] = u32(rank < KEPT);
-  }
-  workgroupBarrier();
-  for (var i = lane; i < CANDIDATES; i += THREADS) {
-    let inMiddle = i < KEPT;
-    if (inMiddle == (kept[i] == 1)) { continue; }
-    var index = 0u;
-    for (var j = select(KEPT, 0, inMiddle); j < i32(i); j++) { index += u32(inMiddle == (kept[j] == 0)); }
-    if (inMiddle) { holes[index] = i; } else { movers[index] = i; }
-  }
-  if (lane == 0) {
-    moves = 0;
-    for (var j = u32(KEPT); j < CANDIDATES; j++) { moves += kept[j]; }
-  }
-  workgroupBarrier();
-  let count = workgroupUniformLoad(&moves);
-  for (var i = lane; i < count * VEC4S; i += THREADS) {
-    let hole = slotOf(holes[i / VEC4S]);
-    let mover = slotOf(movers[i / VEC4S]);
-    let c = i % VEC4S;
-    keys_put((cell * VEC4S + c) * SLOTS + hole, keys_at((cell * VEC4S + c) * SLOTS + mover));
-    values_put((cell * SLOTS + hole) * VEC4S + c, values_at((cell * SLOTS + mover) * VEC4S + c));
-    if (c == 0) { positions[cell * SLOTS + hole] = place[movers[i / VEC4S]]; }
+  }`
+      : ''
   }
 }`,
 );

@@ -1,0 +1,106 @@
+/**
+ * Joins attention that was split over workgroups: parts p of the slots, each with its largest exponent m, its weights'
+ * sum l and its weighted values o.
+ *
+ *     y = Σ_p e^(m_p − m) o_p / Σ_p e^(m_p − m) l_p          m = max m_p
+ *
+ * Source: FlashDecoding, crfm.stanford.edu/2023/10/12/flashdecoding.html.
+ */
+
+import { defineKernel } from '../../tensor/kernel.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { type AttentionShape, type SlotBank, STEP_STRUCT } from './slots.ts';
+
+export interface CombineInputs {
+  /** [R · T · H, parts, D + 4]: o, then m and l. */
+  readonly partial: Tensor;
+  /** e^(score − m of its part), f32 [R · H, S]; with scores. */
+  readonly weights: Tensor | undefined;
+  readonly scores: Tensor | undefined;
+  readonly step: Tensor;
+  readonly y: Tensor;
+  readonly shape: AttentionShape;
+  readonly bank: SlotBank;
+  readonly tokens: number;
+  /** Slots of a part, and parts. */
+  readonly span: number;
+  readonly parts: number;
+}
+
+export function combine({ partial, weights, scores, step, y, shape, bank, tokens, span, parts }: CombineInputs): void {
+  const { heads, kvHeads, headDim, slots, condition } = shape;
+  const sizes = y.runtime.sizes([slots, condition, bank.firstRow, tokens, span, parts]);
+  const scored = weights && scores ? { weights, scores, step } : undefined;
+  const constants = { HEADS: heads, KV_HEADS: kvHeads, DIM: headDim, SCORED: scored !== undefined };
+  y.runtime.dispatch(kernel, { partial, ...scored, y, sizes }, constants, [kvHeads, tokens, bank.rows]);
+}
+
+/** WGSL: what a slot's score grows by, a new token's and the first observed of a line beginning anew. */
+export const ADD_SCORE = `
+fn addScore(cell: u32, s: u32, share: f32) {
+  let at = cell * sizes.slots + s;
+  scores[at] = select(scores[at], 0.0, step.isFresh == 1 || s == step.slot) + share;
+}`;
+
+const kernel = defineKernel(
+  'combineAttention',
+  {
+    partial: 'read vec4f',
+    weights: 'read f32',
+    scores: 'write f32',
+    y: 'write vec4f',
+    step: 'uniform Step',
+    sizes: 'uniform Sizes',
+  },
+  ({ SCORED }) => `
+${SCORED ? STEP_STRUCT : ''}
+struct Sizes { slots: u32, condition: u32, firstRow: u32, tokens: u32, span: u32, parts: u32 }
+const VEC4S = DIM / 4u;
+const GROUP = HEADS / KV_HEADS;
+const THREADS = 64u;
+${SCORED ? ADD_SCORE : ''}
+fn partOf(h: u32, group: vec3u, p: u32) -> u32 {
+  return (((group.z * sizes.tokens + group.y) * HEADS + h) * sizes.parts + p) * (VEC4S + 1u);
+}
+// largest exponent of all parts, and the sum of the weights under it
+fn all(h: u32, group: vec3u) -> vec2f {
+  var most = -3.0e38;
+  for (var p = 0u; p < sizes.parts; p++) { most = max(most, partial[partOf(h, group, p) + VEC4S].x); }
+  var sum = 0.0;
+  for (var p = 0u; p < sizes.parts; p++) {
+    let own = partial[partOf(h, group, p) + VEC4S];
+    sum += own.y * exp(own.x - most);
+  }
+  return vec2f(most, sum);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let token = (sizes.firstRow + group.z) * sizes.tokens + group.y;
+  for (var i = lane; i < GROUP * VEC4S; i += THREADS) {
+    let h = group.x * GROUP + i / VEC4S;
+    let joined = all(h, group);
+    var total = vec4f(0.0);
+    for (var p = 0u; p < sizes.parts; p++) {
+      let at = partOf(h, group, p);
+      total += partial[at + i % VEC4S] * exp(partial[at + VEC4S].x - joined.x);
+    }
+    y[(token * HEADS + h) * VEC4S + i % VEC4S] = total / joined.y;
+  }
+  ${
+    SCORED
+      ? `
+  if (step.observed == 0) { return; }
+  for (var s = sizes.condition + lane; s < step.extent; s += THREADS) {
+    var sum = 0.0;
+    for (var h = group.x * GROUP; h < (group.x + 1u) * GROUP; h++) {
+      let joined = all(h, group);
+      let own = exp(partial[partOf(h, group, s / sizes.span) + VEC4S].x - joined.x);
+      sum += weights[(group.z * HEADS + h) * sizes.slots + s] * own / (joined.y * f32(GROUP * step.observed));
+    }
+    addScore(group.z * KV_HEADS + group.x, s, sum);
+  }`
+      : ''
+  }
+}`,
+);
