@@ -28,6 +28,8 @@ export interface ProgramHost extends TensorHost {
 }
 
 export class Program<T = unknown> {
+  /** Milliseconds of one run, as the runtime has seen it; 0 before the first wait. */
+  averageMs = 0;
   #disposed = false;
 
   constructor(

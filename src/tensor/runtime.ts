@@ -8,8 +8,9 @@ import { type CompileProgress, Pipelines } from './pipelines.ts';
 import { type Program, type ProgramHost, ProgramRecorder } from './program.ts';
 import { count, describeShape, type Shape } from './shape.ts';
 import { type Candidate, type Region, Tensor } from './tensor.ts';
-import { type AdapterTraits, traitsOf, WANTED_FEATURES } from './traits.ts';
+import { type AdapterTraits, traitsOf, WANTED_FEATURES, WANTED_LIMITS } from './traits.ts';
 import { Tuning } from './tuning.ts';
+import { WorkClock } from './work-clock.ts';
 
 /** GPUBufferUsage by number: the global does not exist in Node. */
 const USAGE = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const;
@@ -53,6 +54,7 @@ export class Runtime implements ProgramHost {
   readonly pipelines: Pipelines;
   readonly traits: AdapterTraits;
   readonly tuning = new Tuning();
+  readonly #clock = new WorkClock();
   readonly #lost: Promise<never>;
   #failure: RasterlineError | undefined;
   #recorder: ProgramRecorder | undefined;
@@ -104,15 +106,7 @@ export class Runtime implements ProgramHost {
       return runtime;
     }
     const found = await findAdapter(options);
-    const wanted = [
-      'maxBufferSize',
-      'maxStorageBufferBindingSize',
-      'maxComputeWorkgroupStorageSize',
-      'maxComputeInvocationsPerWorkgroup',
-      'maxComputeWorkgroupSizeX',
-      'maxStorageBuffersPerShaderStage',
-    ] as const;
-    const requiredLimits = Object.fromEntries(wanted.map((name) => [name, found.adapter.limits[name]]));
+    const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, found.adapter.limits[name]]));
     const requiredFeatures = WANTED_FEATURES.filter((name) => found.adapter.features.has(name));
     const device = await found.adapter.requestDevice({ requiredLimits, requiredFeatures });
     const runtime = new Runtime(device, found.kind, found.description, limit(device), found);
@@ -211,12 +205,22 @@ export class Runtime implements ProgramHost {
     this.device.queue.submit([encoder.finish()]);
     this.counters.passes++;
     this.counters.submits++;
+    this.#clock.submitted(programs, performance.now());
   }
 
   /** Waits until all submitted work is done. Throws what went wrong on the device since the last edge. */
   async settled(): Promise<void> {
     this.check();
-    await Promise.race([this.device.queue.onSubmittedWorkDone(), this.#lost]);
+    await this.#finish(() => this.device.queue.onSubmittedWorkDone());
+  }
+
+  /** Awaits what ends with the submitted work, asking for it only when it is nearly due where that takes a core. */
+  async #finish(asking: () => Promise<undefined>): Promise<void> {
+    const sleepMs = this.isSoftware ? this.#clock.sleepMs(performance.now()) : 0;
+    if (sleepMs > 0) await Promise.race([new Promise((wake) => setTimeout(wake, sleepMs)), this.#lost]);
+    this.check();
+    await Promise.race([asking(), this.#lost]);
+    this.#clock.done(performance.now());
     this.check();
   }
 
@@ -236,8 +240,7 @@ export class Runtime implements ProgramHost {
       this.device.queue.submit([encoder.finish()]);
       this.counters.submits++;
       this.counters.maps++;
-      await Promise.race([staging.mapAsync(MAP_READ), this.#lost]);
-      this.check();
+      await this.#finish(() => staging.mapAsync(MAP_READ));
       return staging.getMappedRange().slice(0);
     } catch (error) {
       if (error instanceof RasterlineError) throw error;

@@ -21,6 +21,16 @@ export const WANTED_FEATURES = [
   'subgroup-size-control',
 ] as readonly GPUFeatureName[]; // the last one is Dawn's, and missing in the types
 
+/** Limits of which a device is given all that its adapter has; the defaults are small. */
+export const WANTED_LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxStorageBuffersPerShaderStage',
+] as const;
+
 export function traitsOf(device: GPUDevice, kind: DriverKind): AdapterTraits {
   const { subgroupMinSize, subgroupMaxSize, architecture, device: model } = device.adapterInfo;
   const isFixed = subgroupMinSize !== undefined && subgroupMinSize === subgroupMaxSize;
