@@ -22,8 +22,8 @@ export function concatRows(parts: readonly [Tensor, ...Tensor[]], label: string)
   const y = first.runtime.result([total, width], 'f32', label);
   let above = 0;
   for (const [i, x] of parts.entries()) {
-    const constants = { VEC4S: width / 4, FIRST: above };
-    x.runtime.dispatch(kernel, { x, y }, constants, [Math.ceil(width / 4 / THREADS), heights[i]!]);
+    const sizes = x.runtime.sizes([above]);
+    x.runtime.dispatch(kernel, { x, sizes, y }, { VEC4S: width / 4 }, [Math.ceil(width / 4 / THREADS), heights[i]!]);
     above += heights[i]!;
   }
   return y;
@@ -31,10 +31,11 @@ export function concatRows(parts: readonly [Tensor, ...Tensor[]], label: string)
 
 const kernel = defineKernel(
   'concatRows',
-  { x: 'read vec4f', y: 'write vec4f' },
+  { x: 'read vec4f', sizes: 'uniform Sizes', y: 'write vec4f' },
   `
+struct Sizes { first: u32 }
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(global_invocation_id) at: vec3u) {
-  if (at.x < VEC4S) { y[(FIRST + at.y) * VEC4S + at.x] = x[at.y * VEC4S + at.x]; }
+  if (at.x < VEC4S) { y[(sizes.first + at.y) * VEC4S + at.x] = x[at.y * VEC4S + at.x]; }
 }`,
 );

@@ -61,19 +61,21 @@ export function embedding(ids: Tensor, table: EmbeddingTable, rows: number = ids
     throw new ShapeError(`${table.label}: expected rows that ${ids.count} ids divide, got ${rows}`);
   const y = ids.runtime.result([rows, table.width], 'f32', table.label);
   for (const part of table.parts) {
-    const constants = { IDS: ids.count, VEC4S: table.width / 4, FIRST: part.first, COUNT: part.count };
-    ids.runtime.dispatch(kernel, { ids, w: part.tensor, y }, constants, [Math.ceil(table.width / 4 / 64), rows]);
+    const constants = { VEC4S: table.width / 4, FIRST: part.first, COUNT: part.count };
+    const sizes = ids.runtime.sizes([ids.count]);
+    ids.runtime.dispatch(kernel, { ids, w: part.tensor, sizes, y }, constants, [Math.ceil(table.width / 4 / 64), rows]);
   }
   return y;
 }
 
 const kernel = defineKernel(
   'embedding',
-  { ids: 'read u32', w: 'read vec4', y: 'write vec4f' },
+  { ids: 'read u32', w: 'read vec4', sizes: 'uniform Sizes', y: 'write vec4f' },
   `
+struct Sizes { ids: u32 }
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) at: vec3u) {
-  let id = ids[at.y % IDS];
+  let id = ids[at.y % sizes.ids];
   if (at.x >= VEC4S || id < FIRST || id >= FIRST + COUNT) { return; }
   y[at.y * VEC4S + at.x] = w_at((id - FIRST) * VEC4S + at.x);
 }`,
@@ -84,7 +86,7 @@ export function lastRows(x: Tensor, tokens: number): Tensor {
   const [rows, width] = x.matrix('lastRows: x');
   if (tokens === 1) return x;
   const y = x.runtime.result([rows / tokens, width], 'f32', 'last rows');
-  x.runtime.dispatch(lastKernel, { x, y }, { TOKENS: tokens, VEC4S: width / 4 }, [
+  x.runtime.dispatch(lastKernel, { x, sizes: x.runtime.sizes([tokens]), y }, { VEC4S: width / 4 }, [
     Math.ceil(width / 4 / 64),
     rows / tokens,
   ]);
@@ -93,10 +95,11 @@ export function lastRows(x: Tensor, tokens: number): Tensor {
 
 const lastKernel = defineKernel(
   'lastRows',
-  { x: 'read vec4f', y: 'write vec4f' },
+  { x: 'read vec4f', sizes: 'uniform Sizes', y: 'write vec4f' },
   `
+struct Sizes { tokens: u32 }
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) at: vec3u) {
-  if (at.x < VEC4S) { y[at.y * VEC4S + at.x] = x[(at.y * TOKENS + TOKENS - 1) * VEC4S + at.x]; }
+  if (at.x < VEC4S) { y[at.y * VEC4S + at.x] = x[(at.y * sizes.tokens + sizes.tokens - 1) * VEC4S + at.x]; }
 }`,
 );

@@ -31,20 +31,22 @@ export function rmsNorm(x: Tensor, { gain, epsilon, leftPadding }: NormInputs, l
   }
   gain.expect(`${label}: gain`, [width]);
   const y = x.runtime.result([places, width], 'f32', label);
-  const constants = { TOKENS: places / leftPadding.count, VEC4S: width / 4, EPSILON: epsilon };
-  x.runtime.dispatch(kernel, { x, gain, leftPadding, y }, constants, [places / leftPadding.count, leftPadding.count]);
+  const tokens = places / leftPadding.count;
+  const tensors = { x, gain, leftPadding, sizes: x.runtime.sizes([tokens]), y };
+  x.runtime.dispatch(kernel, tensors, { VEC4S: width / 4, EPSILON: epsilon }, [tokens, leftPadding.count]);
   return y;
 }
 
 const kernel = defineKernel(
   'rmsNorm',
-  { x: 'read vec4f', gain: 'read vec4f', leftPadding: 'read u32', y: 'write vec4f' },
+  { x: 'read vec4f', gain: 'read vec4f', leftPadding: 'read u32', sizes: 'uniform Sizes', y: 'write vec4f' },
   `
+struct Sizes { tokens: u32 }
 var<workgroup> partial: array<f32, ${THREADS}>;
 
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let place = (group.y * TOKENS + group.x) * VEC4S;
+  let place = (group.y * sizes.tokens + group.x) * VEC4S;
   var own = 0.0;
   for (var c = lane; c < VEC4S; c += ${THREADS}u) { own += dot(x[place + c], x[place + c]); }
   partial[lane] = own;

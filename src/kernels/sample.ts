@@ -54,30 +54,37 @@ const THREADS = 256;
 
 /** Draws into `state`. Returns the weights after filtering, f32 [B, V], not normalized. */
 export function sample(logits: Tensor, state: DrawState, options: DrawOptions): Tensor {
-  const [rows, vocabulary] = logits.matrix('sample: logits');
+  const [, vocabulary] = logits.matrix('sample: logits');
   const [images, positions] = state.tokens.matrix('sample: tokens');
   const guided = options.guidanceScale > 1;
   logits.expect('sample: logits', [guided ? 2 * images : images, options.count]);
   const weights = logits.runtime.result([images, vocabulary], 'f32', 'weights');
+  const topK = options.topK >= vocabulary ? 0 : options.topK;
+  // what a caller may change from run to run is no constant: it would compile another pipeline
+  const sizes = logits.runtime.sizes([
+    images,
+    positions,
+    options.cfgInterval,
+    topK,
+    ...floatBits(options.guidanceScale, Math.max(options.temperature, 1e-5), options.topP),
+  ]);
   const constants = {
-    IMAGES: images,
-    ROWS: rows,
     VOCABULARY: vocabulary,
-    POSITIONS: positions,
     GUIDED: guided,
-    SCALE: options.guidanceScale,
-    INTERVAL: options.cfgInterval,
-    TEMPERATURE: Math.max(options.temperature, 1e-5),
     GREEDY: options.temperature === 0,
-    TOP_K: options.topK >= vocabulary ? 0 : options.topK,
-    TOP_P: options.topP,
+    HAS_TOP_K: topK > 0,
+    HAS_TOP_P: options.topP < 1,
     FIRST: options.first,
     LINE: options.lineLength,
     LINE_END: options.lineEnd ?? -1,
   };
   const { tokens, token, drawn, seed } = state;
-  logits.runtime.dispatch(kernel, { logits, weights, tokens, token, drawn, seed }, constants, [images]);
+  logits.runtime.dispatch(kernel, { logits, weights, sizes, tokens, token, drawn, seed }, constants, [images]);
   return weights;
+}
+
+function floatBits(...values: number[]): Uint32Array {
+  return new Uint32Array(Float32Array.from(values).buffer);
 }
 
 const kernel = defineKernel(
@@ -85,6 +92,7 @@ const kernel = defineKernel(
   {
     logits: 'read f32',
     weights: 'write f32',
+    sizes: 'uniform Sizes',
     tokens: 'write u32',
     token: 'write u32',
     drawn: 'write u32',
@@ -116,7 +124,7 @@ fn philox(counter: vec4u, key: vec2u) -> vec4u {
 
 const TOP_K_SEARCH = `
     // the k-th largest, eight bits of it a pass: a histogram of the next eight among those that share the bits so far
-    var wanted = u32(TOP_K);
+    var wanted = sizes.topK;
     for (var shift = 24i; shift >= 0; shift -= 8) {
       atomicStore(&histogram[lane], 0);
       workgroupBarrier();
@@ -145,12 +153,12 @@ const TOP_P_SEARCH = `
     var key = 0xffffffffu;
     for (var bit = 31i; bit >= 0; bit--) {
       let trial = key & ~(1u << u32(bit));
-      if (sumOf(base, lane, most, max(threshold, trial + 1), trial != 0xffffffffu) <= TOP_P * total) { key = trial; }
+      if (sumOf(base, lane, most, max(threshold, trial + 1), trial != 0xffffffffu) <= sizes.topP * total) { key = trial; }
     }
     threshold = max(threshold, key);`;
 
-function body({ GUIDED, GREEDY, TOP_K, TOP_P, LINE_END }: Constants): string {
-  const filter = `${TOP_K ? TOP_K_SEARCH : ''}${Number(TOP_P) < 1 ? TOP_P_SEARCH : ''}`;
+function body({ GUIDED, GREEDY, HAS_TOP_K, HAS_TOP_P, LINE_END }: Constants): string {
+  const filter = `${HAS_TOP_K ? TOP_K_SEARCH : ''}${HAS_TOP_P ? TOP_P_SEARCH : ''}`;
   const draw = `
     var own = 0.0;
     for (var v = lane; v < VOCABULARY; v += THREADS) {
@@ -198,6 +206,7 @@ function body({ GUIDED, GREEDY, TOP_K, TOP_P, LINE_END }: Constants): string {
     workgroupBarrier();
     if (lane == 0) { finish(image, position, atomicLoad(&histogram[0])); }`;
   return `${PHILOX}
+struct Sizes { images: u32, positions: u32, interval: i32, topK: u32, scale: f32, temperature: f32, topP: f32 }
 const THREADS = ${THREADS};
 var<workgroup> sums: array<f32, THREADS>;
 var<workgroup> histogram: array<atomic<u32>, THREADS>;
@@ -225,8 +234,8 @@ fn sumOf(base: u32, lane: u32, most: f32, threshold: u32, any: bool) -> f32 {
 fn finish(image: u32, position: u32, chosen: u32) {
   var id = FIRST + chosen;
   ${Number(LINE_END) >= 0 ? 'if ((position + 1) % LINE == 0) { id = u32(LINE_END); }' : ''}
-  if (position < seed[3]) { id = tokens[image * POSITIONS + position]; }
-  tokens[image * POSITIONS + position] = id;
+  if (position < seed[3]) { id = tokens[image * sizes.positions + position]; }
+  tokens[image * sizes.positions + position] = id;
   token[image] = id;
   drawn[image] = position + 1;
 }
@@ -241,13 +250,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     var l = logits[base + v];
     ${
       GUIDED
-        ? `if (INTERVAL < 0 || i32(position) < INTERVAL + 2) {
-      let u = logits[(IMAGES + image) * VOCABULARY + v];
-      l = u + (l - u) * SCALE;
+        ? `if (sizes.interval < 0 || i32(position) < sizes.interval + 2) {
+      let u = logits[(sizes.images + image) * VOCABULARY + v];
+      l = u + (l - u) * sizes.scale;
     }`
         : ''
     }
-    ${GREEDY ? '' : 'l /= TEMPERATURE;'}
+    ${GREEDY ? '' : 'l /= sizes.temperature;'}
     weights[base + v] = l;
     most = max(most, l);
   }
