@@ -1,6 +1,7 @@
 /** Which models a checkpoint is of, told by the names and shapes of its tensors. */
 
 import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
+import { FormatError } from '../tensor/errors.ts';
 import type { ModelDefinition, Part, PartDefinition } from './family.ts';
 import { officialCheckpoint } from './official-names.ts';
 import { MODEL_NAMES, modelDefinition, type Prompt } from './registry.ts';
@@ -15,9 +16,16 @@ export interface Fit {
 export function fittingModels(checkpoint: Checkpoint): Fit[] {
   return MODEL_NAMES.map((name) => modelDefinition(name)).flatMap((definition) =>
     Object.entries(definition.parts)
-      .filter(([, { weights, ignored, officialName }]: [string, PartDefinition]) => {
-        return misfit(weights, officialCheckpoint(checkpoint, officialName), ignored) === undefined;
-      })
+      .filter(([, part]: [string, PartDefinition]) => fits(checkpoint, part))
       .map(([part]) => ({ definition, part: part as Part })),
   );
+}
+
+function fits(checkpoint: Checkpoint, { weights, ignored, officialName }: PartDefinition): boolean {
+  try {
+    return misfit(weights, officialCheckpoint(checkpoint, officialName), ignored) === undefined;
+  } catch (error) {
+    if (error instanceof FormatError) return false; // two tensors of one name
+    throw error;
+  }
 }

@@ -19,6 +19,7 @@ import type { ModelDefinition, Part, PartDefinition, WeightDtype } from './famil
 import type { ImageModel } from './image-model.ts';
 import { type ModelOptions, openModel } from './open-model.ts';
 import {
+  checkModel,
   configReader,
   type FamilyModel,
   type ModelName,
@@ -83,7 +84,7 @@ export async function loadModel<Model extends ModelName | FamilyModel>(
   const options = checkOptions(LOAD_MODEL, given);
   const opened: Opened = {};
   try {
-    const definition = await defined(model, opened, options);
+    const definition = await defined(checkModel(model), opened, options);
     for (const part of Object.entries(definition.parts) as [Part, PartDefinition][]) {
       const found = opened[part[0]] ?? (await openPart(definition, part, opened.checkpoint?.files, options));
       if (found) opened[part[0]] = found;
@@ -99,7 +100,7 @@ export async function loadModel<Model extends ModelName | FamilyModel>(
 
 /** By name, by configuration, or by the config.json beside a checkpoint, which is opened for it. */
 async function defined(
-  model: string | FamilyModel,
+  model: ModelName | FamilyModel,
   opened: Opened,
   options: LoadModelOptions,
 ): Promise<ModelDefinition<Prompt>> {

@@ -1,7 +1,8 @@
 /** Every model by name. */
 
+import { oneOf, required } from '../tensor/checks.ts';
 import { OptionError } from '../tensor/errors.ts';
-import { nearest } from '../tensor/options.ts';
+import { checkOptions, nearest, type OptionTable } from '../tensor/options.ts';
 import { chameleon } from './chameleon/family.ts';
 import type { Family, ModelDefinition, Preset } from './family.ts';
 import { janus } from './janus/family.ts';
@@ -54,6 +55,19 @@ const PRESETS: ReadonlyMap<string, Preset<Prompt>> = new Map(
 /** Every model by name. */
 export const MODEL_NAMES = [...PRESETS.keys()] as readonly ModelName[]; // the keys of all presets
 
+const FAMILY_MODEL: OptionTable<{ readonly family: FamilyName; readonly config?: object }> = {
+  place: 'model',
+  options: {
+    family: required(oneOf(...(Object.keys(FAMILIES) as FamilyName[]))),
+    config: { expected: 'an object', fits: (value): value is object => typeof value === 'object' && value !== null },
+  },
+};
+
+/** A model as a caller names it. Throws OptionError for one that there is not. */
+export function checkModel(model: unknown): ModelName | FamilyModel {
+  return typeof model === 'object' ? (checkOptions(FAMILY_MODEL, model) as FamilyModel) : modelName(String(model));
+}
+
 /**
  * Throws OptionError for a name of no model.
  *
@@ -75,25 +89,21 @@ export function modelName(name: string): ModelName {
  * const { name } = modelDefinition({ family: "llamagen", config: { layers: 12, heads: 12, width: 768, side: 16 } });
  */
 export function modelDefinition(
-  model: string | FamilyModel,
+  given: string | FamilyModel,
   { vqPreset }: { readonly vqPreset?: string } = {},
 ): ModelDefinition<Prompt> {
+  const model = checkModel(given);
   const overrides = vqPreset === undefined ? {} : { vq: vqPreset };
-  if (typeof model === 'string') return PRESETS.get(modelName(model))!(model, overrides); // there is one of that name
+  if (typeof model === 'string') return PRESETS.get(model)!(model, overrides); // there is one of that name
   const { family, config = {} } = model;
-  return familyOf(family).define(family, { ...config, ...overrides } as never); // which refuses what is not its own
+  return FAMILIES[family].define(family, { ...config, ...overrides } as never); // which refuses what is not its own
 }
 
 /** Reads a config.json. Throws OptionError for a family whose checkpoints bring none. */
 export function configReader(name: FamilyName): (json: TransformersConfig) => FamilyModel {
-  const { fromTransformers }: Family<Prompt, never> = familyOf(name);
+  const { fromTransformers }: Family<Prompt, never> = FAMILIES[name];
   if (!fromTransformers)
     throw new OptionError(`config: expected one for ${name}, got none; its checkpoints do not tell their sizes`);
   // `define` refuses what is wrong in it
   return (json) => ({ family: name, config: fromTransformers(json) }) as FamilyModel;
-}
-
-function familyOf(name: FamilyName): Family<Prompt, never> {
-  if (Object.hasOwn(FAMILIES, name)) return FAMILIES[name];
-  throw new OptionError(`family: expected one of ${Object.keys(FAMILIES).join(', ')}, got ${String(name)}`);
 }

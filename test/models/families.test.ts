@@ -126,7 +126,9 @@ describe('families', () => {
   it('refuse a configuration by the name that is wrong in it, before a file is opened', async () => {
     const wrong: readonly (readonly [object, RegExp])[] = [
       [{ family: 'llamagen' }, /^config: expected one for llamagen, got none/],
-      [{ family: 'lamagen', config: OWN }, /^family: expected one of llamagen, janus, chameleon, got lamagen/],
+      [{ family: 'lamagen', config: OWN }, /^family: expected one of llamagen, janus, chameleon, got 'lamagen'/],
+      [{ family: 'llamagen', confg: OWN }, /^model: expected no option 'confg', got one; did you mean config\?/],
+      [{}, /^family: expected one of/],
       [{ family: 'llamagen', config: { ...OWN, wdth: 64 } }, /did you mean width\?/],
       [{ family: 'llamagen', config: { ...OWN, layers: undefined } }, /^layers: expected a whole number from 1, got/],
       [{ family: 'llamagen', config: { ...OWN, width: 66 } }, /^width: expected a multiple of 4 for each of 4 heads/],

@@ -4,12 +4,8 @@ import { readFileSync } from 'node:fs';
 import { embedding } from '../../src/kernels/embedding.ts';
 import type { MatrixDtype } from '../../src/kernels/linear/weight.ts';
 import type { ChameleonConfig } from '../../src/models/chameleon/config.ts';
-import {
-  type ChameleonLayers,
-  chameleonWeights,
-  defineChameleon,
-  logits,
-} from '../../src/models/chameleon/definition.ts';
+import { defineChameleon, logits } from '../../src/models/chameleon/definition.ts';
+import { type ChameleonLayers, chameleonWeights } from '../../src/models/chameleon/weights.ts';
 import type { ImageModel } from '../../src/models/image-model.ts';
 import { type ModelOptions, openModel } from '../../src/models/open-model.ts';
 import type { TextPrompt } from '../../src/models/text/prompt.ts';

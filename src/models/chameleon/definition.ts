@@ -4,26 +4,22 @@ import { embedding, lastRows } from '../../kernels/embedding.ts';
 import { linear } from '../../kernels/linear/linear.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { defineModel, type ModelDefinition, patchOf } from '../family.ts';
-import { llamaWeights } from '../parts/llama.ts';
 import { forward } from '../parts/transformer.ts';
 import { VQ_IGNORED } from '../parts/vq/config.ts';
 import { decode } from '../parts/vq/decoder.ts';
 import { vqWeights } from '../parts/vq/weights.ts';
 import { textCondition } from '../text/condition.ts';
 import { promptIds, type TextPrompt } from '../text/prompt.ts';
-import { type Loaded, matrix, table } from '../weights/weight-spec.ts';
-import { type ChameleonConfig, chameleonPositions } from './config.ts';
+import type { ChameleonConfig } from './config.ts';
 import { imageGrids } from './size.ts';
 import { chameleonText, expectChameleonTokens } from './tokens.ts';
+import { CHAMELEON_IGNORED, type ChameleonLayers, chameleonWeights } from './weights.ts';
 
 /** Tokens of a side of a size grid. */
 const GRID_TOKENS = 2;
 
 /** Image start and the two sizes. */
 const START_TOKENS = 3;
-
-/** The VQ model inside the transformer's checkpoint encodes only; pictures come from Chameleon's own file. */
-export const CHAMELEON_IGNORED: readonly RegExp[] = [/^model\.vqmodel\./, /\.rotary_emb\.inv_freq$/];
 
 /** Where Chameleon's VQGAN lies in the official repositories. */
 const VQGAN_FILES = [
@@ -32,25 +28,6 @@ const VQGAN_FILES = [
   'ckpts/chameleon/tokenizer/vqgan.ckpt',
   'ckpts/image_tokenizer/chameleon/vqgan.ckpt',
 ];
-
-export type ChameleonLayers = Loaded<ReturnType<typeof chameleonWeights>>;
-
-export function chameleonWeights(config: ChameleonConfig) {
-  const { width, vocabulary, vq, tokens } = config;
-  return {
-    tokens: table({ name: 'model.embed_tokens.weight', count: vocabulary, width }),
-    transformer: llamaWeights(config, { prefix: 'model.', positions: chameleonPositions(config) }),
-    // rows of the image tokens alone
-    head: matrix({
-      name: 'lm_head.weight',
-      rows: { first: tokens.firstCode, height: vocabulary },
-      inputs: width,
-      outputs: vq.codebook.count,
-      gain: 'model.norm.weight',
-      unquantized: true,
-    }),
-  };
-}
 
 export function defineChameleon(name: string, config: ChameleonConfig): ModelDefinition<TextPrompt> {
   const { layers, heads, kvHeads, headDim, width, intermediateSize, vocabulary, grids, tokens, vq } = config;

@@ -94,24 +94,14 @@ export type Loaded<Tree> = Tree extends WeightSpec
     ? { readonly [Key in keyof Tree]: Loaded<Tree[Key]> }
     : Tree;
 
-export function matrix(spec: Omit<MatrixSpec, 'role'>): MatrixSpec {
-  return { role: 'matrix', ...spec };
-}
+export const matrix = ofRole<MatrixSpec>('matrix');
+export const convolution = ofRole<ConvolutionSpec>('convolution');
+export const table = ofRole<TableSpec>('table');
+export const tensor = ofRole<TensorSpec>('tensor');
+export const values = ofRole<ValuesSpec>('values');
 
-export function convolution(spec: Omit<ConvolutionSpec, 'role'>): ConvolutionSpec {
-  return { role: 'convolution', ...spec };
-}
-
-export function table(spec: Omit<TableSpec, 'role'>): TableSpec {
-  return { role: 'table', ...spec };
-}
-
-export function tensor(spec: Omit<TensorSpec, 'role'>): TensorSpec {
-  return { role: 'tensor', ...spec };
-}
-
-export function values(spec: Omit<ValuesSpec, 'role'>): ValuesSpec {
-  return { role: 'values', ...spec };
+function ofRole<Spec extends WeightSpec>(role: Spec['role']): (spec: Omit<Spec, 'role'>) => Spec {
+  return (spec) => ({ role, ...spec }) as Spec; // of that role
 }
 
 /** f32 [width]. Several names: equal parts of one vector. */

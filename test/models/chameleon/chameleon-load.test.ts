@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { ChameleonConfig } from '../../../src/models/chameleon/config.ts';
-import { CHAMELEON_IGNORED, chameleonWeights } from '../../../src/models/chameleon/definition.ts';
 import { chameleon } from '../../../src/models/chameleon/family.ts';
+import { CHAMELEON_IGNORED, chameleonWeights } from '../../../src/models/chameleon/weights.ts';
 import { fittingModels } from '../../../src/models/fitting.ts';
 import { modelDefinition } from '../../../src/models/registry.ts';
 import { loadWeights } from '../../../src/models/weights/load-weights.ts';
