@@ -2,6 +2,7 @@
 /** The command `rasterline`. */
 
 import { Command } from 'commander';
+import { compareCommand } from './cli/compare.ts';
 import { devicesCommand } from './cli/devices.ts';
 import { failed, outliveClosedPipes } from './cli/exit.ts';
 import { generateCommand } from './cli/generate.ts';
@@ -31,7 +32,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong options, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).`,
   );
-for (const command of [generateCommand(), inspectCommand(), planCommand(), devicesCommand()]) {
+for (const command of [generateCommand(), compareCommand(), inspectCommand(), planCommand(), devicesCommand()]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

@@ -2,6 +2,7 @@
 /** The public names. */
 
 export { type CacheOptions, type CachePlan, type EvictionPolicy, type PolicyName, planCache } from './cache/policy.ts';
+export { type CompareOptions, type Comparison, compare } from './compare.ts';
 export { type GenerateOptions, generate, type LineProgress } from './generate.ts';
 export type { GeneratedImage } from './image.ts';
 export type { ChameleonOptions } from './models/chameleon/config.ts';

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm run demo`: eight emoji with the full cache and with LineAR at three budgets, on one contact sheet. */
+/** `npm run demo`: eight emoji with the full cache, and with two policies at 4 and at 3 of 16 lines, on one contact sheet. */
 
 import { Command } from 'commander';
 import { loadModel } from '../models/load-model.ts';
@@ -14,7 +14,13 @@ import { contactSheet } from './sheet.ts';
 import { expectWritable, writeWhole } from './write.ts';
 
 const EMOJI = ['grinning', 'smiley_cat', 'watermelon', 'cherries', 'rooster', 'banana', 'waffle', 'rat'];
-const BUDGETS = [16, 8, 4, 3];
+const SETTINGS = [
+  { policy: 'full', budgetLines: 16 },
+  { policy: 'line-ar', budgetLines: 4 },
+  { policy: 'summary', budgetLines: 4 },
+  { policy: 'line-ar', budgetLines: 3 },
+  { policy: 'summary', budgetLines: 3 },
+] as const;
 
 interface DemoFlags {
   readonly driver: Driver;
@@ -31,24 +37,18 @@ async function demo({ driver, out, seed }: DemoFlags): Promise<void> {
     console.log(`driver: ${runtime.description}`);
     using model = await loadModel(runtime, 'emoji', { signal });
     const classes = await classIds('emoji', EMOJI);
-    console.log(`drawing ${EMOJI.join(', ')}, ${BUDGETS.length} times`);
+    console.log(`drawing ${EMOJI.join(', ')}, ${SETTINGS.length} times`);
     const runs: MeasuredRun[] = [];
-    for (const budgetLines of BUDGETS) {
+    for (const cache of SETTINGS)
       runs.push(
-        await measuredRun(model, `${budgetLines} lines`, {
-          prompt: { classes },
-          seed,
-          signal,
-          cache: { policy: 'line-ar', budgetLines },
-        }),
+        await measuredRun(model, `${cache.policy} ${cache.budgetLines}`, { prompt: { classes }, seed, signal, cache }),
       );
-    }
     const { lines } = model.grid({ classes });
     await writeWhole(
       out,
-      encodePng(contactSheet(runs.map(({ images }, i) => ({ images, keptLines: BUDGETS[i]!, lines })))),
+      encodePng(contactSheet(runs.map(({ images }, i) => ({ images, keptLines: SETTINGS[i]!.budgetLines, lines })))),
     );
-    console.log(`\n${table([HEADER, ...runs.map((run, i) => row(run, BUDGETS[i]!, lines, runs[0]!))])}\n\n${out}`);
+    console.log(`\n${table([HEADER, ...runs.map((run, i) => row(run, SETTINGS[i]!, lines, runs[0]!))])}\n\n${out}`);
   } finally {
     release();
   }
@@ -56,13 +56,13 @@ async function demo({ driver, out, seed }: DemoFlags): Promise<void> {
 
 const HEADER = ['cache', 'lines kept', 's/image', 'tokens/s', 'KV', 'dispatches/token', 'tokens as full'];
 
-function row(run: MeasuredRun, budget: number, lines: number, full: MeasuredRun): string[] {
+function row(run: MeasuredRun, cache: (typeof SETTINGS)[number], lines: number, full: MeasuredRun): string[] {
   const pairs = run.images.flatMap((image, i) =>
     [...image.tokens].map((token, at) => token === full.images[i]!.tokens[at]),
   );
   return [
-    budget >= lines ? 'full' : 'LineAR',
-    `${budget} of ${lines}`,
+    cache.policy,
+    `${cache.budgetLines} of ${lines}`,
     (run.elapsedMs / 1000 / run.images.length).toFixed(2),
     run.tokensPerSecond.toFixed(0),
     megabytes(run.kvBytes),
@@ -72,7 +72,7 @@ function row(run: MeasuredRun, budget: number, lines: number, full: MeasuredRun)
 }
 
 const program = new Command('demo')
-  .description('draw eight emoji with the full cache (16 lines) and with LineAR at 8, 4 and 3 lines')
+  .description('draw eight emoji with the full cache, and with line-ar and summary at 4 and 3 of 16 lines')
   .option('--driver <name>', 'auto, gpu, lavapipe or swiftshader', 'auto')
   .option('--out <file>', 'PNG to write', 'demo.png')
   .option('--seed <number>', 'the same for all rows', number, 0)

@@ -1,0 +1,138 @@
+/** The cost of forgetting: what policies at budgets do to a model, against its own full cache. */
+
+import { KvStore } from './cache/kv-store.ts';
+import { type CacheOptions, planCache } from './cache/policy.ts';
+import { generate } from './generate.ts';
+import type { GeneratedImage } from './image.ts';
+import { divergence } from './kernels/divergence.ts';
+import type { ImageModel } from './models/image-model.ts';
+import { expectGiven, type GivenTokens, resolveSampling, Sampler, type SamplingOptions } from './sampler.ts';
+import { OptionError } from './tensor/errors.ts';
+import type { Tensor } from './tensor/tensor.ts';
+
+export interface CompareOptions<Prompt> extends Pick<SamplingOptions, 'guidanceScale' | 'temperature'> {
+  readonly prompt: Prompt;
+  /** What is compared with the full cache: each a policy at a budget. */
+  readonly settings: readonly CacheOptions[];
+  /** Tokens to feed, all of them given or as many as there are; the rest are the full cache's likeliest. */
+  readonly tokens?: readonly GivenTokens[];
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Comparison {
+  readonly cache: CacheOptions;
+  /** Mean over tokens of KL(full ‖ setting) in nats, at the temperature, both fed the same tokens. */
+  readonly divergence: number;
+  /** The same for each line. */
+  readonly byLine: readonly number[];
+  /** Share of tokens that both find the likeliest. */
+  readonly sameChoice: number;
+  /** Mean of −log2 of the probability that the setting gives the token fed. */
+  readonly bitsPerToken: number;
+  /** Share of tokens alike when the setting draws by itself, each time the likeliest. */
+  readonly freeAgreement: number;
+  readonly kvBytes: number;
+  /** Of the free run, the decoding into pixels included. */
+  readonly msPerToken: number;
+  readonly images: readonly GeneratedImage[];
+}
+
+/**
+ * Compares settings with the full cache. Logits are compared on the GPU; three numbers a token come back.
+ *
+ * Throws OptionError for options out of range before anything is allocated, and the signal's reason.
+ *
+ * @example
+ * const { settings } = await compare(model, { prompt: { classes: [84] }, settings: [{ budgetLines: 4 }] });
+ * settings[0]?.divergence;
+ */
+export async function compare<Prompt>(
+  model: ImageModel<Prompt>,
+  options: CompareOptions<Prompt>,
+): Promise<{ readonly full: readonly GeneratedImage[]; readonly settings: readonly Comparison[] }> {
+  const { prompt, settings, tokens = [], signal } = options;
+  const grid = model.grid(prompt);
+  if (settings.length === 0) throw new OptionError('settings: expected at least one, got none');
+  for (const cache of settings) planCache(cache, grid);
+  const { guidanceScale, temperature } = resolveSampling(options, model.defaults);
+  if (temperature === 0) throw new OptionError('temperature: expected more than 0, at which predictions are compared');
+  expectGiven(tokens, { ...grid, ...model.imageTokens });
+  const greedy = { prompt, guidanceScale, temperature: 0, ...(signal && { signal }) };
+  const total = 2 * settings.length + 1;
+  const full = await generate(model, greedy);
+  options.onProgress?.(1, total);
+  const results: Comparison[] = [];
+  for (const cache of settings) {
+    const { sums, kvBytes } = await forced(model, { ...options, guidanceScale, temperature }, cache);
+    options.onProgress?.(2 * results.length + 2, total);
+    const start = performance.now();
+    const images = await generate(model, { ...greedy, cache });
+    const elapsedMs = performance.now() - start;
+    const pairs = images.flatMap((image, i) => [...image.tokens].map((token, at) => token === full[i]!.tokens[at]));
+    const count = grid.lines * grid.lineLength;
+    // the end of a line is no choice
+    const places = Array.from({ length: count }, (_, n) => n).filter(
+      (n) => grid.lineEnd === undefined || (n + 1) % grid.lineLength !== 0,
+    );
+    const mean = (what: 0 | 1 | 2, among: readonly number[]) => {
+      const values = among.flatMap((n) => images.map((_, image) => sums[(image * count + n) * 3 + what]!));
+      return values.reduce((sum, value) => sum + value, 0) / values.length;
+    };
+    const ofLine = (line: number) => places.filter((n) => Math.floor(n / grid.lineLength) === line);
+    results.push({
+      cache,
+      divergence: mean(0, places),
+      byLine: Array.from({ length: grid.lines }, (_, line) => mean(0, ofLine(line))),
+      sameChoice: mean(1, places),
+      bitsPerToken: mean(2, places),
+      freeAgreement: pairs.filter(Boolean).length / pairs.length,
+      kvBytes,
+      msPerToken: elapsedMs / count,
+      images,
+    });
+    options.onProgress?.(2 * results.length + 1, total);
+  }
+  return { full, settings: results };
+}
+
+/** Runs the full cache and a setting side by side on the same tokens; sums f32 [B, N, 3], see `divergence`. */
+async function forced<Prompt>(
+  model: ImageModel<Prompt>,
+  options: CompareOptions<Prompt> & { readonly guidanceScale: number; readonly temperature: number },
+  cache: CacheOptions,
+): Promise<{ readonly sums: Float32Array; readonly kvBytes: number }> {
+  const { runtime, imageTokens } = model;
+  const { guidanceScale, temperature, signal } = options;
+  const grid = model.grid(options.prompt);
+  const count = grid.lines * grid.lineLength;
+  using condition = model.condition(options.prompt, guidanceScale > 1);
+  const { rows, images, promptLength } = condition;
+  const shape = { ...model.geometry, ...grid, ...condition, condition: promptLength, dtype: model.kvDtype };
+  const sampling = resolveSampling({ guidanceScale, temperature: 0, topK: 0, topP: 1 }, {});
+  using draw = new Sampler(runtime, images, { ...grid, ...imageTokens }, sampling, options.tokens);
+  using whole = await KvStore.open(runtime, shape, planCache({}, grid));
+  using kept = await KvStore.open(runtime, shape, planCache(cache, grid));
+  using sums = runtime.tensor([images, count, 3], 'f32', 'sums');
+  using calls = runtime.tensor([images], 'u32', 'calls');
+  const both = (embedded: () => Tensor, phase: 'prefill' | 'decode', tokens: number) => {
+    const reference = model.logits(embedded(), whole[phase], tokens);
+    const other = model.logits(embedded(), kept[phase], tokens);
+    draw.next(reference);
+    divergence({
+      ...{ reference, other, token: draw.token, first: imageTokens.first, sums, calls },
+      ...{ guidanceScale, temperature },
+    });
+  };
+  using prefill = await runtime.record('prefill', () => both(() => condition.embeddings(), 'prefill', promptLength));
+  using step = await runtime.record('step', () => both(() => model.embed(draw.token, rows), 'decode', 1));
+  prefill.run();
+  for (let i = 0; i < count - 1; i++) {
+    const ends = [...whole.place(i), ...kept.place(i)];
+    runtime.run(step, ...ends);
+    if ((i + 2) % grid.lineLength !== 0) continue;
+    await runtime.settled();
+    signal?.throwIfAborted();
+  }
+  return { sums: (await sums.read()) as Float32Array, kvBytes: kept.bytes };
+}

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { compare } from '../src/compare.ts';
+import { divergence } from '../src/kernels/divergence.ts';
+import { OptionError } from '../src/tensor/errors.ts';
+import { randomValues } from './support/random.ts';
+import { testRuntime } from './support/runtime.ts';
+import { tinyModel } from './support/tiny-model.ts';
+
+describe('divergence', () => {
+  it('is KL, the same choice and the bits of the token, of guided logits at a temperature, a place a call', async () => {
+    const runtime = await testRuntime();
+    const [images, vocabulary, guidanceScale, temperature, first] = [3, 71, 2.5, 0.4, 5];
+    const values = [1, 2].map((seed) => randomValues(seed, 2 * images * vocabulary));
+    const fed = [3, 70, 0];
+    using reference = runtime.tensor([2 * images, vocabulary], 'f32', 'reference', values[0]);
+    using other = runtime.tensor([2 * images, vocabulary], 'f32', 'other', values[1]);
+    using token = runtime.tensor(
+      [images],
+      'u32',
+      'token',
+      Uint32Array.from(fed, (id) => id + first),
+    );
+    using sums = runtime.tensor([images, 2, 3], 'f32', 'sums');
+    using calls = runtime.tensor([images], 'u32', 'calls');
+    using program = await runtime.record('divergence', () =>
+      divergence({ reference, other, token, first, sums, calls, guidanceScale, temperature }),
+    );
+
+    program.run();
+    other.write(values[0]!);
+    program.run();
+
+    const actual = await sums.read();
+    const logits = (all: Float32Array, image: number) =>
+      Array.from({ length: vocabulary }, (_, v) => {
+        const uncond = all[(images + image) * vocabulary + v]!;
+        return (uncond + (all[image * vocabulary + v]! - uncond) * guidanceScale) / temperature;
+      });
+    for (let image = 0; image < images; image++) {
+      const [p, q] = values.map((all) => logSoftmax(logits(all, image))) as [number[], number[]];
+      const kl = p.reduce((sum, lp, v) => sum + Math.exp(lp) * (lp - q[v]!), 0);
+      const largest = (all: number[]) => all.indexOf(Math.max(...all));
+      const expected = [
+        kl,
+        Number(largest(p) === largest(q)),
+        -q[fed[image]!]! / Math.LN2,
+        0,
+        1,
+        -p[fed[image]!]! / Math.LN2,
+      ];
+      // exponents up to 3.5 · 2 / 0.4, rounded a few times; sums of 71 terms
+      for (const [i, value] of expected.entries())
+        assert.ok(
+          Math.abs(actual[6 * image + i]! - value) < 1e-4,
+          `image ${image}, ${i}: ${actual[6 * image + i]} for ${value}`,
+        );
+    }
+  });
+
+  function logSoftmax(values: readonly number[]): number[] {
+    const most = Math.max(...values);
+    const total = Math.log(values.reduce((sum, value) => sum + Math.exp(value - most), 0));
+    return values.map((value) => value - most - total);
+  }
+});
+
+describe('compare', () => {
+  it('finds nothing lost where all lines are kept, and something where few are', async () => {
+    const runtime = await testRuntime();
+    using model = await tinyModel(runtime);
+    const live = runtime.liveBytes;
+
+    const { full, settings } = await compare(model, {
+      prompt: { classes: [3, 5] },
+      settings: [
+        { policy: 'line-ar', budgetLines: 8 },
+        { policy: 'streaming', budgetLines: 3 },
+      ],
+    });
+
+    const [all, few] = settings as [(typeof settings)[0], (typeof settings)[0]];
+    assert.deepEqual([all.divergence, all.sameChoice, all.freeAgreement], [0, 1, 1]);
+    assert.deepEqual(
+      all.images.map(({ tokens }) => tokens),
+      full.map(({ tokens }) => tokens),
+    );
+    assert.deepEqual(few.byLine.slice(0, 3), [0, 0, 0]);
+    assert.ok(few.divergence > 0 && few.sameChoice < 1 && few.kvBytes < all.kvBytes);
+    assert.equal(runtime.liveBytes, live);
+  });
+
+  it('refuses bad options by name', async () => {
+    using model = await tinyModel(await testRuntime());
+    const prompt = { classes: [3] };
+    const wrong = [
+      [{ prompt, settings: [] }, /settings: expected/],
+      [{ prompt, settings: [{ budgetLines: 1 }] }, /cache\.budgetLines: expected/],
+      [{ prompt, settings: [{ budgetLines: 4 }], temperature: 0 }, /temperature: expected/],
+      [{ prompt, settings: [{ budgetLines: 4 }], tokens: [[256]] }, /tokens/],
+    ] as const;
+    for (const [options, message] of wrong)
+      await assert.rejects(
+        compare(model, options),
+        (error) => error instanceof OptionError && message.test(error.message),
+      );
+  });
+});
