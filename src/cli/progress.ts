@@ -51,15 +51,18 @@ function bar(label: string): Progress {
   };
 }
 
-function lines(label: string): Progress {
-  let next = performance.now() + FIRST_LINE_MS;
+/** A line once a phase has taken a second, then one every five seconds. */
+export function lines(
+  label: string,
+  write = (line: string): void => void process.stderr.write(`${line}\n`),
+  now = (): number => performance.now(),
+): Progress {
+  let next = now() + FIRST_LINE_MS;
   return {
     update: (done, total, detail = '') => {
-      if (performance.now() < next) return;
-      next = performance.now() + LINE_EVERY_MS;
-      process.stderr.write(
-        `${label} ${Math.floor((100 * done) / Math.max(total, 1))} % ${detail}`.trimEnd().concat('\n'),
-      );
+      if (now() < next) return;
+      next = now() + LINE_EVERY_MS;
+      write(`${label} ${Math.floor((100 * done) / Math.max(total, 1))} % ${detail}`.trimEnd());
     },
     stop: () => undefined,
   };

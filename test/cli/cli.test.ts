@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { decode } from 'fast-png';
-import { readRecipe } from '../src/png.ts';
+import { readRecipe } from '../../src/png.ts';
 
 const CLI = '.build/cli-test/cli.mjs';
 
