@@ -32,7 +32,9 @@ function rasterline(arguments_: readonly string[], interruptAfter?: string): Pro
   });
 }
 
-describe('the command line', () => {
+describe('the command line', function () {
+  // whole pictures, on the slower of the software drivers
+  this.timeout(300_000);
   let folder: string;
   before(async () => {
     await build({

@@ -25,7 +25,7 @@ export function publicNames(): PublicName[] {
 function declared(name: string, file: string): PublicName {
   const text = readFileSync(file, 'utf8');
   const again = new RegExp(
-    `^export type \\{[^}]*\\b${name}\\b[^}]*\\} from '([^']+)'|^import .*\\btype ${name}\\b.* from '([^']+)'`,
+    `^export type \\{[^}]*\\b${name}\\b[^}]*\\} from '([^']+)'|^import .*\\b${name}\\b.* from '([^']+)'`,
     'm',
   );
   const declaration = new RegExp(`^export (?:async )?(function|class|const|interface|type) ${name}\\b(.*)$`, 'm').exec(
