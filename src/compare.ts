@@ -10,6 +10,7 @@ import { expectGiven, type GivenTokens, resolveSampling, Sampler, type SamplingO
 import { OptionError } from './tensor/errors.ts';
 import type { Tensor } from './tensor/tensor.ts';
 
+/** What is drawn, and which caches are compared. */
 export interface CompareOptions<Prompt> extends Pick<SamplingOptions, 'guidanceScale' | 'temperature'> {
   readonly prompt: Prompt;
   /** What is compared with the full cache: each a policy at a budget. */
@@ -20,6 +21,7 @@ export interface CompareOptions<Prompt> extends Pick<SamplingOptions, 'guidanceS
   readonly signal?: AbortSignal;
 }
 
+/** What a cache costs a model, against the full one. */
 export interface Comparison {
   readonly cache: CacheOptions;
   /** Mean over tokens of KL(full ‖ setting) in nats, at the temperature, both fed the same tokens. */
