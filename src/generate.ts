@@ -7,38 +7,14 @@
  */
 
 import { KvStore } from './cache/kv-store.ts';
-import { type CacheOptions, planCache } from './cache/policy.ts';
+import { planCache } from './cache/policy.ts';
+import { GENERATE_OPTIONS, type GenerateOptions, type LineProgress, MODEL } from './generate-options.ts';
 import { type GeneratedImage, toPixels } from './image.ts';
 import type { ImageModel } from './models/image-model.ts';
-import { expectGiven, type GivenTokens, resolveSampling, Sampler, type SamplingOptions } from './sampler.ts';
+import { expectGiven, resolveSampling, SAMPLING_OPTIONS, Sampler } from './sampler.ts';
+import { checkOptions, checkValue, pickOptions } from './tensor/options.ts';
 
-/** What to draw, how freely, and how much of it is remembered. */
-export interface GenerateOptions<Prompt> extends SamplingOptions {
-  /** What to draw, for all images of the batch: for class-conditional models `{ classes: [207, 360] }`. */
-  readonly prompt: Prompt;
-  /** How many lines of the image are remembered, and by which policy. Default: all. */
-  readonly cache?: CacheOptions;
-  /**
-   * First tokens of every image, in raster order, ends of lines included: they are fed as if they had been drawn, so that
-   * an image is gone on with, or a run repeated. All images are given the same number. Default: none.
-   */
-  readonly tokens?: readonly GivenTokens[];
-  /** Called when a line of tokens is complete; awaited, so that it may read or show them. */
-  readonly onLine?: (progress: LineProgress) => void | Promise<void>;
-  /** Checked at the end of every line. The run then throws the signal's reason; everything it made is freed. */
-  readonly signal?: AbortSignal;
-}
-
-/** How far a run is, at the end of a line. */
-export interface LineProgress {
-  /** Lines complete, and in all. */
-  readonly line: number;
-  readonly lines: number;
-  /** Bytes of keys and values held. */
-  readonly kvBytes: number;
-  /** Tokens so far of each image; a read-back, made only when called. */
-  readonly tokens: () => Promise<Uint32Array[]>;
-}
+export type { GenerateOptions, LineProgress };
 
 /**
  * Draws a batch of images, one for each prompt.
@@ -50,13 +26,14 @@ export interface LineProgress {
  */
 export async function generate<Prompt>(
   model: ImageModel<Prompt>,
-  options: GenerateOptions<Prompt>,
+  given: GenerateOptions<Prompt>,
 ): Promise<GeneratedImage[]> {
-  const { runtime } = model;
+  const options = checkOptions(GENERATE_OPTIONS, given) as GenerateOptions<Prompt>;
+  const { runtime } = checkValue('model', MODEL, model);
   const grid = model.grid(options.prompt);
   const { lines, lineLength } = grid;
   const count = lines * lineLength;
-  const sampling = resolveSampling(options, model.defaults);
+  const sampling = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), model.defaults);
   const plan = planCache(options.cache ?? {}, grid);
   const range = { ...grid, ...model.imageTokens };
   expectGiven(options.tokens ?? [], range);

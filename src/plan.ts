@@ -1,15 +1,15 @@
 /** Bytes of a run before anything is loaded; no GPU is needed. */
 
 import { storeBytes, storeSlots } from './cache/kv-store.ts';
-import { type CacheOptions, planCache } from './cache/policy.ts';
+import { CACHE_OPTIONS, type CacheOptions, planCache } from './cache/policy.ts';
 import { floatDtype } from './kernels/linear/weight.ts';
 import { patchOf, type WeightDtype } from './models/family.ts';
 import { DTYPE } from './models/load-model.ts';
 import { type FamilyModel, modelDefinition } from './models/registry.ts';
 import { parameterCount } from './models/weights/stored-shapes.ts';
 import { weightBytes } from './models/weights/weight-bytes.ts';
-import { OptionError } from './tensor/errors.ts';
-import { checkValue } from './tensor/options.ts';
+import { flag, nested, text, whole } from './tensor/checks.ts';
+import { checkOptions, type OptionTable } from './tensor/options.ts';
 
 /** What a run would be like: how many images, with or without guidance, in which storage. */
 export interface PlanOptions {
@@ -23,6 +23,21 @@ export interface PlanOptions {
   readonly promptTokens?: number;
   readonly vqPreset?: string;
 }
+
+/** More images at once than any device has room for: what follows from it stays a whole number. */
+const MOST_IMAGES = 2 ** 20;
+
+export const PLAN_OPTIONS: OptionTable<PlanOptions> = {
+  place: 'plan',
+  options: {
+    batch: whole(1, MOST_IMAGES),
+    guided: flag,
+    cache: nested(CACHE_OPTIONS),
+    dtype: DTYPE,
+    promptTokens: whole(1, MOST_IMAGES),
+    vqPreset: text,
+  },
+};
 
 /** Bytes of a run, by what holds them. */
 export interface MemoryPlan {
@@ -53,13 +68,9 @@ export interface MemoryPlan {
  * @example
  * const { kvBytes, totalBytes } = await plan('llamagen-xl-384', { batch: 8, cache: { budgetLines: 6 } });
  */
-export async function plan(model: string | FamilyModel, options: PlanOptions = {}): Promise<MemoryPlan> {
+export async function plan(model: string | FamilyModel, given: PlanOptions = {}): Promise<MemoryPlan> {
+  const options = checkOptions(PLAN_OPTIONS, given);
   const { batch = 1, promptTokens = 64, guided = true, cache = {}, dtype = 'f16' } = options;
-  if (!Number.isSafeInteger(batch) || batch < 1)
-    throw new OptionError(`batch: expected a whole number from 1, got ${batch}`);
-  if (!Number.isSafeInteger(promptTokens) || promptTokens < 1)
-    throw new OptionError(`promptTokens: expected a whole number from 1, got ${promptTokens}`);
-  checkValue('dtype', DTYPE, dtype);
   const definition = modelDefinition(model, options);
   const { name, geometry, grid, width, intermediateSize, imageTokens, vq } = definition;
   const { lines, lineLength } = grid;

@@ -3,21 +3,40 @@
 import { decode, encode } from 'fast-png';
 import type { GeneratedImage } from './image.ts';
 import { parseRecipe, type Recipe, recipeText } from './recipe.ts';
+import { instance, text, whole } from './tensor/checks.ts';
 import { FormatError } from './tensor/errors.ts';
+import { type Check, checkValue } from './tensor/options.ts';
+
+/** Longest side of a PNG that viewers take. */
+const MOST_PIXELS = 2 ** 16;
+
+export const IMAGE: Check<Pick<GeneratedImage, 'width' | 'height' | 'pixels'>> = {
+  expected: `an image { width, height, pixels } of 3 bytes a pixel, at most ${MOST_PIXELS} pixels a side`,
+  fits: (value): value is Pick<GeneratedImage, 'width' | 'height' | 'pixels'> => {
+    const { width, height, pixels } = value as GeneratedImage; // what has no such fields throws, and so does not fit
+    const isSide = whole(1, MOST_PIXELS).fits;
+    const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
+    return isSide(width) && isSide(height) && isBytes && pixels.length === 3 * width * height;
+  },
+};
+
+export const PNG = instance<Uint8Array>('bytes (a Uint8Array)', () => Uint8Array);
 
 /**
  * RGB, 8 bits, as a PNG file's bytes; with a recipe in text chunks that `readRecipe` reads.
+ * Throws OptionError for what is no image.
  *
  * @example
  * const [image] = await generate(model, { prompt: { classes: [84] } });
  * const url = URL.createObjectURL(new Blob([encodePng(image)], { type: 'image/png' }));
  */
 export function encodePng(
-  { width, height, pixels }: Pick<GeneratedImage, 'width' | 'height' | 'pixels'>,
+  image: Pick<GeneratedImage, 'width' | 'height' | 'pixels'>,
   recipe?: Recipe,
 ): Uint8Array<ArrayBuffer> {
-  const text = recipe && { text: recipeText(recipe) };
-  return new Uint8Array(encode({ width, height, data: pixels, channels: 3, depth: 8, ...text }));
+  const { width, height, pixels } = checkValue('image', IMAGE, image);
+  const chunks = recipe && { text: recipeText(recipe) };
+  return new Uint8Array(encode({ width, height, data: pixels, channels: 3, depth: 8, ...chunks }));
 }
 
 /**
@@ -27,11 +46,13 @@ export function encodePng(
  * const { model, prompt, sampling, cache } = readRecipe(await readFile('tiger.png'));
  */
 export function readRecipe(png: Uint8Array, name = 'picture'): Recipe {
-  let text: Readonly<Record<string, string>>;
+  checkValue('png', PNG, png);
+  checkValue('name', text, name);
+  let chunks: Readonly<Record<string, string>>;
   try {
-    text = decode(png, { checkCrc: true }).text;
+    chunks = decode(png, { checkCrc: true }).text;
   } catch (cause) {
     throw new FormatError(`${name}: expected a PNG, got ${(cause as Error).message}`, { cause });
   }
-  return parseRecipe(name, text);
+  return parseRecipe(name, chunks);
 }

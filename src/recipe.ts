@@ -1,10 +1,12 @@
 /** What a picture was drawn from: kept in its PNG, and enough to draw it again. */
 
 import { type CacheOptions, type PolicyName, planCache } from './cache/policy.ts';
-import type { GenerateOptions } from './generate.ts';
+import { GENERATE_OPTIONS, type GenerateOptions } from './generate-options.ts';
 import type { ImageModel } from './models/image-model.ts';
-import { resolveSampling, type Sampling, type SamplingOptions } from './sampler.ts';
+import { resolveSampling, SAMPLING_OPTIONS, type Sampling } from './sampler.ts';
+import { whole } from './tensor/checks.ts';
 import { FormatError, OptionError } from './tensor/errors.ts';
+import { checkOptions, checkValue, pickOptions } from './tensor/options.ts';
 import { VERSION } from './version.ts';
 
 /** The prompt of one image, in the form that a batch has. */
@@ -39,13 +41,13 @@ export interface Recipe {
  */
 export function recipeFor<Prompt>(
   model: Pick<ImageModel<Prompt>, 'name' | 'defaults' | 'grid'>,
-  options: GenerateOptions<Prompt>,
+  given: GenerateOptions<Prompt>,
   image: number,
   loaded: Readonly<Record<string, string>> = {},
 ): Recipe {
-  const { guidanceScale, cfgInterval, temperature, topK, topP, seed, firstImage } = options as SamplingOptions;
-  const given = { guidanceScale, cfgInterval, temperature, topK, topP, seed, firstImage } as SamplingOptions;
-  const sampling = resolveSampling(given, model.defaults);
+  const options = checkOptions(GENERATE_OPTIONS, given) as GenerateOptions<Prompt>;
+  checkValue('image', whole(0), image);
+  const sampling = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), model.defaults);
   const { policy } = planCache(options.cache ?? {}, model.grid(options.prompt));
   return {
     version: VERSION,

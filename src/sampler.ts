@@ -1,8 +1,11 @@
 /** How tokens are drawn: validated options, and the state of the draw on the GPU. */
 
 import { type DrawRange, type DrawState, sample } from './kernels/sample.ts';
+import { numberFrom, whole } from './tensor/checks.ts';
 import { OptionError } from './tensor/errors.ts';
+import { type Check, checkOptions, type OptionTable } from './tensor/options.ts';
 import type { Runtime } from './tensor/runtime.ts';
+import { show } from './tensor/show.ts';
 import type { Tensor } from './tensor/tensor.ts';
 
 /** How freely tokens are drawn; what is left out is as the script of the model has it. */
@@ -25,35 +28,29 @@ export interface SamplingOptions {
 
 export type Sampling = Required<SamplingOptions>;
 
-const RANGES: readonly (readonly [keyof Sampling, string, (value: number) => boolean])[] = [
-  ['guidanceScale', 'a number from 0 to 1000', (v) => v >= 0 && v <= 1000],
-  ['cfgInterval', 'a whole number from -1', (v) => Number.isInteger(v) && v >= -1],
-  ['temperature', 'a number from 0 to 1000', (v) => v >= 0 && v <= 1000],
-  ['topK', 'a whole number from 0', (v) => Number.isInteger(v) && v >= 0],
-  ['topP', 'a number above 0, up to 1', (v) => v > 0 && v <= 1],
-  ['seed', 'a whole number from 0 to 2^53 - 1', (v) => Number.isSafeInteger(v) && v >= 0],
-  ['firstImage', 'a whole number from 0 to 2^31', (v) => Number.isInteger(v) && v >= 0 && v <= 2 ** 31],
-];
+const SEED: Check<number> = { ...whole(0), expected: 'a whole number from 0 to 2^53 - 1' };
+const TOP_P: Check<number> = {
+  expected: 'a number above 0, up to 1',
+  fits: (value): value is number => typeof value === 'number' && value > 0 && value <= 1,
+};
+
+export const SAMPLING_OPTIONS: OptionTable<SamplingOptions> = {
+  place: 'sampling',
+  options: {
+    guidanceScale: numberFrom(0, 1000),
+    cfgInterval: whole(-1),
+    temperature: numberFrom(0, 1000),
+    topK: whole(0),
+    topP: TOP_P,
+    seed: SEED,
+    firstImage: whole(0, 2 ** 31),
+  },
+};
 
 /** Fills in what the caller left out. Throws OptionError naming the option. */
-export function resolveSampling(options: SamplingOptions, defaults: SamplingOptions): Sampling {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const sampling = {
-    guidanceScale: 1,
-    cfgInterval: -1,
-    temperature: 1,
-    topK: 0,
-    topP: 1,
-    seed: 0,
-    firstImage: 0,
-    ...defaults,
-    ...given,
-  };
-  for (const [name, expected, fits] of RANGES) {
-    const value = sampling[name];
-    if (typeof value !== 'number' || !fits(value)) throw new OptionError(`${name}: expected ${expected}, got ${value}`);
-  }
-  return sampling;
+export function resolveSampling(given: SamplingOptions, defaults: SamplingOptions): Sampling {
+  const all = { guidanceScale: 1, cfgInterval: -1, temperature: 1, topK: 0, topP: 1, seed: 0, firstImage: 0 };
+  return checkOptions(SAMPLING_OPTIONS, { ...all, ...defaults, ...checkOptions(SAMPLING_OPTIONS, given) }) as Sampling;
 }
 
 /** The first tokens of an image, ends of lines included. */
@@ -68,7 +65,7 @@ export function expectGiven(given: readonly GivenTokens[], range: DrawRange): nu
   const { first, count, lines, lineLength, lineEnd } = range;
   const isList = (value: unknown) => Array.isArray(value) || value instanceof Uint32Array;
   if (!Array.isArray(given) || !given.every(isList))
-    throw new OptionError(`tokens: expected a list of numbers, or a Uint32Array, of every image, got ${given}`);
+    throw new OptionError(`tokens: expected a list of numbers, or a Uint32Array, of every image, got ${show(given)}`);
   const length: number = given[0]?.length ?? 0;
   for (const [image, tokens] of given.entries()) {
     if (tokens.length !== length || length > lines * lineLength) {
@@ -82,7 +79,7 @@ export function expectGiven(given: readonly GivenTokens[], range: DrawRange): nu
       const expected = endsLine
         ? `${lineEnd}, which ends a line`
         : `a whole number from ${first} to ${first + count - 1}`;
-      throw new OptionError(`tokens[${image}][${i}]: expected ${expected}, got ${id}`);
+      throw new OptionError(`tokens[${image}][${i}]: expected ${expected}, got ${show(id)}`);
     }
   }
   return length;

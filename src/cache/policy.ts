@@ -1,6 +1,8 @@
 /** What the store forgets: options as a caller gives them, and the plan they come to for an image. */
 
+import * as check from '../tensor/checks.ts';
 import { OptionError } from '../tensor/errors.ts';
+import { type Check, checkOptions, checkValue, type OptionTable } from '../tensor/options.ts';
 import type { EvictionPolicy, Observation } from './policies/eviction-policy.ts';
 import { POLICIES, type PolicyName } from './policies/index.ts';
 import { BY_AGE } from './policies/scores.ts';
@@ -26,6 +28,38 @@ export interface CacheOptions {
   /** Whether each of an image's two rows under guidance keeps its own tokens, or both the same. Default: the policy's. (ours) */
   readonly rowScope?: 'row' | 'image';
 }
+
+/** What a policy of one's own must have is for `findPolicy` to say, and which names there are. */
+const POLICY: Check<PolicyName | EvictionPolicy> = {
+  expected: 'the name of a policy, or a policy',
+  fits: (value): value is PolicyName | EvictionPolicy =>
+    check.text.fits(value) || (typeof value === 'object' && value !== null && 'observe' in value),
+};
+
+export const CACHE_OPTIONS: OptionTable<CacheOptions>['options'] = {
+  policy: POLICY,
+  budgetLines: check.whole(1),
+  anchorTokens: check.whole(0),
+  anchorLines: check.whole(0),
+  recentLines: check.whole(0),
+  summaries: check.whole(0),
+  scoreScope: check.oneOf('head', 'layer'),
+  rowScope: check.oneOf('row', 'image'),
+};
+
+const PLAN_CACHE: OptionTable<{ readonly cache: CacheOptions }> = {
+  place: 'planCache',
+  options: { cache: check.required(check.nested(CACHE_OPTIONS)) },
+};
+
+/** The grid of an image. */
+export const GRID: Check<{ readonly lines: number; readonly lineLength: number }> = {
+  expected: '{ lines, lineLength } in whole numbers from 1',
+  fits: (value): value is { lines: number; lineLength: number } => {
+    const { lines, lineLength } = value as { lines: number; lineLength: number }; // else it throws, and does not fit
+    return check.whole(1).fits(lines) && check.whole(1).fits(lineLength);
+  },
+};
 
 /** Options resolved for an image. */
 export interface CachePlan {
@@ -58,9 +92,11 @@ export interface CachePlan {
  * const { anchorTokens, survivors, summaries } = planCache({ budgetLines: 6 }, { lines: 24, lineLength: 24 }); // 4, 86, 6
  */
 export function planCache(
-  options: CacheOptions,
+  given: CacheOptions,
   grid: { readonly lines: number; readonly lineLength: number },
 ): CachePlan {
+  const { cache: options } = checkOptions(PLAN_CACHE, { cache: given });
+  checkValue('grid', GRID, grid);
   const { lines, lineLength } = grid;
   const policy = findPolicy(options);
   const budgetLines = whole('budgetLines', options.budgetLines ?? lines, 1);

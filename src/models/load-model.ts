@@ -8,9 +8,9 @@ import {
   type OpenedFiles,
   openFiles,
 } from '../tensor/checkpoint/open-files.ts';
-import { callback, oneOf, signal, text } from '../tensor/checks.ts';
+import { callback, having, oneOf, signal, text } from '../tensor/checks.ts';
 import { OptionError } from '../tensor/errors.ts';
-import { checkOptions, type OptionTable, pickOptions } from '../tensor/options.ts';
+import { checkOptions, checkValue, type OptionTable, pickOptions } from '../tensor/options.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import { type FileSet, openFirst } from '../tensor/source/file-set.ts';
 import { type CheckpointSource, OPEN_SOURCE, SOURCE } from '../tensor/source/open-source.ts';
@@ -44,7 +44,9 @@ export interface LoadModelOptions
 /** How matrices can be stored. */
 export const DTYPE = oneOf<WeightDtype>('f32', 'f16', 'int8', 'int4');
 
-const LOAD_MODEL: OptionTable<LoadModelOptions> = {
+const RUNTIME = having<Runtime>('a Runtime', 'tensor', 'record');
+
+export const LOAD_MODEL: OptionTable<LoadModelOptions> = {
   place: 'loadModel',
   options: {
     ...FILES_OPTIONS.options,
@@ -82,6 +84,7 @@ export async function loadModel<Model extends ModelName | FamilyModel>(
   given: LoadModelOptions = {},
 ): Promise<ImageModel<PromptOf<Model>>> {
   const options = checkOptions(LOAD_MODEL, given);
+  checkValue('runtime', RUNTIME, runtime);
   const opened: Opened = {};
   try {
     const definition = await defined(checkModel(model), opened, options);

@@ -1,8 +1,8 @@
 /** Every model by name. */
 
-import { oneOf, required } from '../tensor/checks.ts';
+import { oneOf, required, text } from '../tensor/checks.ts';
 import { OptionError } from '../tensor/errors.ts';
-import { checkOptions, nearest, type OptionTable } from '../tensor/options.ts';
+import { checkOptions, checkValue, nearest, type OptionTable } from '../tensor/options.ts';
 import { chameleon } from './chameleon/family.ts';
 import type { Family, ModelDefinition, Preset } from './family.ts';
 import { janus } from './janus/family.ts';
@@ -65,7 +65,7 @@ const FAMILY_MODEL: OptionTable<{ readonly family: FamilyName; readonly config?:
 
 /** A model as a caller names it. Throws OptionError for one that there is not. */
 export function checkModel(model: unknown): ModelName | FamilyModel {
-  return typeof model === 'object' ? (checkOptions(FAMILY_MODEL, model) as FamilyModel) : modelName(String(model));
+  return typeof model === 'object' ? (checkOptions(FAMILY_MODEL, model) as FamilyModel) : modelName(model as string);
 }
 
 /**
@@ -75,6 +75,7 @@ export function checkModel(model: unknown): ModelName | FamilyModel {
  * const name = modelName('emoji'); // of type ModelName, or an OptionError
  */
 export function modelName(name: string): ModelName {
+  checkValue('model', text, name);
   if (PRESETS.has(name)) return name as ModelName;
   const near = nearest(name, MODEL_NAMES);
   const remedy = near === undefined ? '' : `; did you mean ${near}?`;

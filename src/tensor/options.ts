@@ -18,6 +18,8 @@ export interface Check<T> {
   readonly isRequired?: boolean;
   /** Errors do not show the value. */
   readonly isSecret?: boolean;
+  /** Earlier names of a value, and what they are called now. */
+  readonly renamed?: Readonly<Record<string, string>>;
   /** Of an object of options: what they are. */
   readonly options?: OptionTable<object>['options'];
 }
@@ -99,7 +101,9 @@ function fits<T>(check: Check<T>, value: unknown): value is T {
   }
 }
 
-function wrong(place: string, { expected, isSecret }: Check<unknown>, value: unknown): OptionError {
+function wrong(place: string, { expected, isSecret, renamed = {} }: Check<unknown>, value: unknown): OptionError {
+  if (typeof value === 'string' && Object.hasOwn(renamed, value))
+    return new OptionError(`${place}: expected ${renamed[value]}, got its old name ${show(value)}`);
   const got = isSecret && value !== undefined ? 'one that is not shown' : show(value);
   return new OptionError(`${place}: expected ${expected}, got ${got}`);
 }

@@ -1,11 +1,13 @@
 import { findAdapter } from '#device';
 import type { Counters } from './counters.ts';
-import type { AdapterChoice, DriverKind } from './device/adapter.ts';
+import type { DriverKind } from './device/adapter.ts';
 import { type Dtype, storedBytes } from './dtype.ts';
-import { assert, DeviceError, DisposedError, OptionError, RasterlineError } from './errors.ts';
+import { assert, DeviceError, DisposedError, RasterlineError } from './errors.ts';
 import { bindingDtypes, type Constants, type Kernel } from './kernel.ts';
-import { type CompileProgress, Pipelines } from './pipelines.ts';
+import { checkOptions } from './options.ts';
+import { Pipelines } from './pipelines.ts';
 import { type Program, type ProgramHost, ProgramRecorder } from './program.ts';
+import { checkTensor, RUNTIME_OPTIONS, type RuntimeOptions } from './runtime-options.ts';
 import { count, describeShape, type Shape } from './shape.ts';
 import { type Candidate, type Region, Tensor } from './tensor.ts';
 import { type AdapterTraits, traitsOf, WANTED_FEATURES, WANTED_LIMITS } from './traits.ts';
@@ -16,17 +18,7 @@ import { WorkClock } from './work-clock.ts';
 const USAGE = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const;
 const MAP_READ = 1;
 
-export type { DriverKind };
-
-/** Which device is opened, and what is told about it. */
-export interface RuntimeOptions extends AdapterChoice {
-  /** Use this device; the caller keeps it and `dispose` leaves it alone. */
-  readonly device?: GPUDevice;
-  /** Highest number of bytes in one binding, below what the adapter allows; larger weights are split. For tests. */
-  readonly maxBindingBytes?: number;
-  /** Called after each shader that was compiled. Without the driver's cache of shaders that is most of a first run. */
-  readonly onCompile?: (progress: CompileProgress) => void;
-}
+export type { DriverKind, RuntimeOptions };
 
 /**
  * An open device: the one owner of the `GPUDevice`, its buffers and its pipelines. Whoever opens it disposes of it.
@@ -90,16 +82,14 @@ export class Runtime implements ProgramHost {
    *
    * Throws DeviceError naming what was tried when there is no adapter.
    */
-  static async open(options: RuntimeOptions = {}): Promise<Runtime> {
+  static async open(given: RuntimeOptions = {}): Promise<Runtime> {
+    const options = checkOptions(RUNTIME_OPTIONS, given);
     const limit = (device: GPUDevice) =>
       Math.min(
         device.limits.maxStorageBufferBindingSize,
         device.limits.maxBufferSize,
         options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
       );
-    if ('features' in options) {
-      throw new OptionError('features: expected dawnToggles, which is its name now; rename the option');
-    }
     if (options.device) {
       const runtime = new Runtime(options.device, 'caller', "the caller's device", limit(options.device), undefined);
       runtime.pipelines.onCompile = options.onCompile;
@@ -126,6 +116,7 @@ export class Runtime implements ProgramHost {
     label: string,
     values?: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
   ): Tensor {
+    checkTensor(shape, dtype, label, values);
     const region: Region = {
       bytes: storedBytes(dtype, count(shape)),
       buffer: undefined,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { build } from 'esbuild';
+import * as library from '../../src/index.ts';
+import { publicFunctions } from './public-functions.ts';
 
 const MAIN = '.build/attack-test/main.mjs';
 
@@ -22,7 +24,26 @@ describe('an attack', () => {
     for (const name of ['files', 'options', 'servers', 'faults'])
       assert.match(text, new RegExp(`^${name} +[1-9]\\d*`, 'm'));
   });
+
+  it('tries every public function', async () => {
+    const { functions, close } = await publicFunctions();
+    const tried = new Set(functions.map(({ name }) => name));
+
+    const missing = Object.entries(library)
+      .filter(([name, made]) => typeof made === 'function' && !tried.has(name) && !UNTRIED.has(name))
+      .map(([name]) => name);
+
+    await close();
+    assert.deepEqual(missing, []);
+  });
 });
+
+/** Errors and classes that nobody makes, and functions without arguments. */
+const UNTRIED: ReadonlySet<string> = new Set([
+  ...Object.keys(library).filter((name) => name.endsWith('Error')),
+  ...['LlamaGen', 'Tensor', 'listAdapters'],
+  'compare', // its options have no table yet
+]);
 
 function run(arguments_: readonly string[]): Promise<{ readonly code: number | null; readonly text: string }> {
   return new Promise((resolve) => {

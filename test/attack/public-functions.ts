@@ -1,9 +1,20 @@
 /** The public functions by their declared options, each with a call that gets as far as its checks. */
 
+import { CACHE_OPTIONS, GRID, planCache } from '../../src/cache/policy.ts';
+import { generate } from '../../src/generate.ts';
+import { GENERATE_OPTIONS, MODEL as IMAGE_MODEL } from '../../src/generate-options.ts';
+import { LOAD_MODEL, loadModel } from '../../src/models/load-model.ts';
+import { type FamilyModel, MODEL_NAMES, modelDefinition, modelName } from '../../src/models/registry.ts';
 import { loadTokenizer, TOKENIZER_OPTIONS } from '../../src/models/text/tokenizer/tokenizer.ts';
+import { PLAN_OPTIONS, plan } from '../../src/plan.ts';
+import { encodePng, IMAGE, PNG, readRecipe } from '../../src/png.ts';
+import { recipeFor } from '../../src/recipe.ts';
 import { openCheckpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
 import { FILES_OPTIONS, FILES_SOURCE, openFiles } from '../../src/tensor/checkpoint/open-files.ts';
-import { instance, listOf, text } from '../../src/tensor/checks.ts';
+import { instance, listOf, oneOf, text, whole } from '../../src/tensor/checks.ts';
+import type { Check } from '../../src/tensor/options.ts';
+import { Runtime } from '../../src/tensor/runtime.ts';
+import { RUNTIME_OPTIONS, TENSOR_DTYPE, TENSOR_SHAPE } from '../../src/tensor/runtime-options.ts';
 import { BLOB, BYTE_SOURCE, BYTES, blobSource, bytesSource } from '../../src/tensor/source/bytes.ts';
 import { pickedSet, urlSet } from '../../src/tensor/source/file-set.ts';
 import { OPEN_SOURCE, openSource, SOURCE } from '../../src/tensor/source/open-source.ts';
@@ -12,6 +23,12 @@ import { options, type PublicFunction, value } from './options.ts';
 
 const TOKENIZER = 'test/golden/tokenizers/llama/tokenizer.json';
 const FILE = 'test/golden/torch/dtypes.safetensors';
+const MODEL: Check<string | FamilyModel> = {
+  expected: 'a model',
+  fits: (value): value is FamilyModel => typeof value === 'object' && value !== null && 'family' in value,
+};
+const NAME = oneOf(...MODEL_NAMES);
+const ONE = encodePng({ width: 1, height: 1, pixels: new Uint8Array(3) });
 const FILES = listOf(
   'files',
   instance<File>('a File', () => File),
@@ -21,7 +38,58 @@ export async function publicFunctions(): Promise<{
   readonly functions: readonly PublicFunction[];
   readonly close: () => Promise<void>;
 }> {
+  const runtime = await Runtime.open({ driver: 'null' });
+  const model = await loadModel(runtime, 'emoji');
+  const prompt = { classes: [1] };
   const functions: PublicFunction[] = [
+    {
+      name: 'Runtime',
+      values: [
+        value(TENSOR_SHAPE, (shape) => runtime.tensor(shape, 'f32', 'tensor')),
+        value(TENSOR_DTYPE, (dtype) => runtime.tensor([1], dtype, 'tensor')),
+        value(text, (label) => runtime.tensor([1], 'f32', label)),
+      ],
+      options: options(RUNTIME_OPTIONS, { driver: 'null' }, (given) => Runtime.open(given)),
+    },
+    {
+      name: 'loadModel',
+      values: [value(MODEL, (name) => loadModel(runtime, name as 'emoji'))],
+      options: options(LOAD_MODEL, {}, (given) => loadModel(runtime, 'emoji', given)),
+    },
+    {
+      name: 'generate',
+      values: [value(IMAGE_MODEL, (given) => generate(given, { prompt: prompt as never }))],
+      options: options(GENERATE_OPTIONS, { prompt }, (given) => generate(model, given as { prompt: typeof prompt })),
+    },
+    {
+      name: 'planCache',
+      values: [value(GRID, (grid) => planCache({}, grid))],
+      options: options({ place: 'planCache', options: CACHE_OPTIONS }, {}, (given) =>
+        planCache(given, { lines: 16, lineLength: 16 }),
+      ),
+    },
+    {
+      name: 'plan',
+      values: [value(MODEL, (name) => plan(name))],
+      options: options(PLAN_OPTIONS, {}, (given) => plan('emoji', given)),
+    },
+    { name: 'modelName', values: [value(NAME, (name) => modelName(name))] },
+    {
+      name: 'modelDefinition',
+      values: [value(MODEL, (name) => modelDefinition(name))],
+    },
+    { name: 'encodePng', values: [value(IMAGE, (image) => encodePng(image))] },
+    {
+      name: 'readRecipe',
+      values: [value(PNG, (png) => readRecipe(png)), value(text, (name) => readRecipe(ONE, name))],
+    },
+    {
+      name: 'recipeFor',
+      values: [value(whole(0, 0), (image) => recipeFor(model, { prompt }, image))],
+      options: options(GENERATE_OPTIONS, { prompt }, (given) =>
+        recipeFor(model, given as { prompt: typeof prompt }, 0),
+      ),
+    },
     {
       name: 'openSource',
       values: [value(SOURCE, (source) => openSource(source))],
@@ -52,5 +120,11 @@ export async function publicFunctions(): Promise<{
       values: [value(text, (name) => blobSource(name, new Blob())), value(BLOB, (blob) => blobSource('name', blob))],
     },
   ];
-  return { functions, close: async () => undefined };
+  return {
+    functions,
+    async close() {
+      model.dispose();
+      runtime.dispose();
+    },
+  };
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { PHILOX } from '../../src/kernels/sample.ts';
-import { resolveSampling, Sampler, type SamplingOptions } from '../../src/sampler.ts';
+import { resolveSampling, SAMPLING_OPTIONS, Sampler, type SamplingOptions } from '../../src/sampler.ts';
 import { OptionError } from '../../src/tensor/errors.ts';
 import { defineKernel } from '../../src/tensor/kernel.ts';
+import { pickOptions } from '../../src/tensor/options.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
 import { filteredProbabilities, guide, philox } from '../oracle/sample.ts';
 import { close } from '../support/close.ts';
@@ -25,7 +26,7 @@ async function draw(
   options: SamplingOptions,
   range: { readonly first?: number; readonly lineLength?: number; readonly lineEnd?: number } = {},
 ): Promise<Drawn> {
-  const sampling = resolveSampling(options, {});
+  const sampling = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), {});
   const rows = logits.length / vocabulary;
   using input = runtime.tensor([rows, vocabulary], 'f32', 'logits', logits);
   const { lineLength = positions, ...ids } = range;

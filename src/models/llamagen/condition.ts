@@ -4,8 +4,10 @@ import { concatRows } from '../../kernels/concat-rows.ts';
 import { type EmbeddingTable, embedding } from '../../kernels/embedding.ts';
 import { linear } from '../../kernels/linear/linear.ts';
 import type { LinearWeight } from '../../kernels/linear/weight.ts';
+import { whole } from '../../tensor/checks.ts';
 import { OptionError } from '../../tensor/errors.ts';
 import type { Runtime } from '../../tensor/runtime.ts';
+import { show } from '../../tensor/show.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Condition } from '../image-model.ts';
 import { type CaptionFeatures, type CaptionReader, readCaptions } from '../text/caption/caption-reader.ts';
@@ -96,9 +98,13 @@ function uploadCaptions(
 ): CaptionFeatures {
   const features = new Float32Array(captions.length * tokens * width);
   for (const [image, caption] of captions.entries()) {
-    if (caption.features.length !== tokens * width || !(caption.length >= 1 && caption.length <= tokens)) {
+    const isSound =
+      caption?.features instanceof Float32Array &&
+      caption.features.length === tokens * width &&
+      whole(1, tokens).fits(caption.length);
+    if (!isSound) {
       throw new OptionError(
-        `captions[${image}]: expected features [${tokens}, ${width}] with 1 to ${tokens} valid, got ${caption.features.length} values with ${caption.length} valid`,
+        `captions[${image}]: expected features [${tokens}, ${width}] with 1 to ${tokens} valid, got ${show(caption?.features?.length)} values with ${show(caption?.length)} valid`,
       );
     }
     const valid = caption.features.subarray(0, caption.length * width);
@@ -136,21 +142,21 @@ function expectReader(reader: CaptionReader | undefined): CaptionReader {
 }
 
 function expectClasses(prompt: LlamaGenPrompt, classes: number): readonly number[] {
-  if (!('classes' in prompt) || prompt.classes.length === 0) {
+  if (!('classes' in prompt) || !Array.isArray(prompt.classes) || prompt.classes.length === 0) {
     throw new OptionError(
       'prompt: expected { classes: [...] } with at least one class, got none; this model is class-conditional',
     );
   }
   for (const [image, id] of prompt.classes.entries()) {
     if (!Number.isInteger(id) || id < 0 || id >= classes) {
-      throw new OptionError(`classes[${image}]: expected a whole number from 0 to ${classes - 1}, got ${id}`);
+      throw new OptionError(`classes[${image}]: expected a whole number from 0 to ${classes - 1}, got ${show(id)}`);
     }
   }
   return prompt.classes;
 }
 
 function expectCaptions(prompt: LlamaGenPrompt): CaptionPrompt['captions'] {
-  if (!('captions' in prompt) || prompt.captions.length === 0) {
+  if (!('captions' in prompt) || !Array.isArray(prompt.captions) || !prompt.captions[0]) {
     throw new OptionError(
       'prompt: expected { prompts: [...] } or { captions: [...] } with at least one, got none; this model is text-conditional',
     );

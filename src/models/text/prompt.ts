@@ -1,6 +1,7 @@
 /** What a text-conditional model draws from, and where the words become ids. */
 
 import { OptionError } from '../../tensor/errors.ts';
+import { show } from '../../tensor/show.ts';
 
 /** One prompt an image: words, for the model's own tokenizer and template, or the ids that these would give. */
 export type TextPrompt = (
@@ -20,7 +21,7 @@ export function expectSize(model: string, prompt: object, pixels: number): void 
   const { width = pixels, height = pixels }: ImageSize = prompt;
   if (width !== pixels || height !== pixels)
     throw new OptionError(
-      `size: expected ${pixels} x ${pixels}, the one size that ${model} draws, got ${width} x ${height}`,
+      `size: expected ${pixels} x ${pixels}, the one size that ${model} draws, got ${show(width)} x ${show(height)}`,
     );
 }
 
@@ -39,7 +40,7 @@ export interface PromptLimits {
  */
 export function promptIds(prompt: TextPrompt, limits: PromptLimits): readonly (readonly number[])[] {
   const rows: readonly (readonly number[])[] = 'promptTokens' in prompt ? prompt.promptTokens : encoded(prompt, limits);
-  if (!Array.isArray(rows) || rows.length === 0)
+  if (!Array.isArray(rows) || rows.length === 0 || !rows.every(Array.isArray))
     throw new OptionError('prompt: expected { prompts: [...] } with at least one text, got none');
   for (const [image, ids] of rows.entries()) {
     if (ids.length === 0 || ids.length > limits.mostTokens) {
@@ -47,9 +48,11 @@ export function promptIds(prompt: TextPrompt, limits: PromptLimits): readonly (r
         `prompts[${image}]: expected 1 to ${limits.mostTokens} tokens, got ${ids.length}; shorten the text`,
       );
     }
-    const wrong = ids.find((id: number) => !Number.isInteger(id) || id < 0 || id >= limits.vocabulary);
-    if (wrong !== undefined)
-      throw new OptionError(`prompts[${image}]: expected ids from 0 to ${limits.vocabulary - 1}, got ${wrong}`);
+    const wrong = ids.findIndex((id: number) => !Number.isInteger(id) || id < 0 || id >= limits.vocabulary);
+    if (wrong >= 0)
+      throw new OptionError(
+        `prompts[${image}]: expected ids from 0 to ${limits.vocabulary - 1}, got ${show(ids[wrong])}`,
+      );
   }
   return rows;
 }
@@ -59,7 +62,7 @@ function encoded(prompt: TextPrompt, { encode }: PromptLimits): readonly (readon
     throw new OptionError('prompt: expected { prompts: [...] }, got none; this model draws from text');
   return prompt.prompts.map((text, image) => {
     if (typeof text !== 'string' || text.trim() === '')
-      throw new OptionError(`prompts[${image}]: expected a text that is not empty, got ${JSON.stringify(text)}`);
+      throw new OptionError(`prompts[${image}]: expected a text that is not empty, got ${show(text)}`);
     if (!encode)
       throw new OptionError(
         `prompts[${image}]: expected a tokenizer to read it, got none; load the model with its tokenizer.json, or give { promptTokens }`,

@@ -1,0 +1,57 @@
+/** What `generate` takes. */
+
+import { CACHE_OPTIONS, type CacheOptions } from './cache/policy.ts';
+import type { ImageModel } from './models/image-model.ts';
+import { type GivenTokens, SAMPLING_OPTIONS, type SamplingOptions } from './sampler.ts';
+import { callback, having, nested, required, signal } from './tensor/checks.ts';
+import type { OptionTable } from './tensor/options.ts';
+
+/** What to draw, how freely, and how much of it is remembered. */
+export interface GenerateOptions<Prompt> extends SamplingOptions {
+  /** What to draw, for all images of the batch: for class-conditional models `{ classes: [207, 360] }`. */
+  readonly prompt: Prompt;
+  /** How many lines of the image are remembered, and by which policy. Default: all. */
+  readonly cache?: CacheOptions;
+  /**
+   * First tokens of every image, in raster order, ends of lines included: they are fed as if they had been drawn, so that
+   * an image is gone on with, or a run repeated. All images are given the same number. Default: none.
+   */
+  readonly tokens?: readonly GivenTokens[];
+  /** Called when a line of tokens is complete; awaited, so that it may read or show them. */
+  readonly onLine?: (progress: LineProgress) => void | Promise<void>;
+  /** Checked at the end of every line. The run then throws the signal's reason; everything it made is freed. */
+  readonly signal?: AbortSignal;
+}
+
+/** How far a run is, at the end of a line. */
+export interface LineProgress {
+  /** Lines complete, and in all. */
+  readonly line: number;
+  readonly lines: number;
+  /** Bytes of keys and values held. */
+  readonly kvBytes: number;
+  /** Tokens so far of each image; a read-back, made only when called. */
+  readonly tokens: () => Promise<Uint32Array[]>;
+}
+
+export const GENERATE_OPTIONS: OptionTable<GenerateOptions<object>> = {
+  place: 'generate',
+  options: {
+    ...SAMPLING_OPTIONS.options,
+    prompt: required({
+      expected: 'an object such as { classes: [1] } or { prompts: ["a cat"] }',
+      fits: (value): value is object => typeof value === 'object' && value !== null && !Array.isArray(value),
+    }),
+    cache: nested(CACHE_OPTIONS),
+    tokens: {
+      expected: 'a list of numbers, or a Uint32Array, of every image',
+      fits: (value): value is readonly GivenTokens[] =>
+        Array.isArray(value) && value.every((one) => Array.isArray(one) || one instanceof Uint32Array),
+    },
+    onLine: callback(),
+    signal,
+  },
+};
+
+/** Of any prompt. */
+export const MODEL = having<ImageModel<never>>('a model of loadModel', 'grid', 'condition', 'logits', 'decode');
