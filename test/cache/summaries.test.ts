@@ -83,6 +83,20 @@ describe('summaries', () => {
       assert.deepEqual(none.cells[i]!.history.moments, cell.history.moments);
   });
 
+  it('are the same where the two guidance rows of an image, which choose together, lie in two bindings', async () => {
+    const shape: GpuShape = { ...SMALL, isShifted: true, cache: { policy: 'summary', budgetLines: 4 } };
+    const rowBytes = 4 * SMALL.kvHeads * (SMALL.condition + 4 * SMALL.lineLength) * SMALL.headDim;
+    using narrow = await Runtime.open({ driver: 'swiftshader', maxBindingBytes: rowBytes });
+    using wide = await Runtime.open({ driver: 'swiftshader' });
+
+    const split = (await drawImages(narrow, shape, [{ seed: SEED }])).images[0]!;
+    const whole = (await drawImages(wide, shape, [{ seed: SEED }])).images[0]!;
+
+    assert.deepEqual(split.outputs, whole.outputs);
+    for (const [i, { history }] of whole.cells.entries())
+      assert.deepEqual(split.cells[i]!.history.moments, history.moments);
+  });
+
   it('are attended to, and scored, where the slots are split over workgroups too', async () => {
     using software = await Runtime.open({ driver: 'swiftshader' });
     using runtime = await Runtime.open({ device: software.device }); // taken for hardware, which has few rows split
