@@ -13,10 +13,12 @@ const MARKS = ['', 'draw.mjs', 'browser', 'fragment', 'esbuild', 'needs-files', 
 
 /** What fragments and the examples of docstrings take as given: every function, a runtime and a model. */
 function header(): string {
-  const values = publicNames().filter(({ kind }) => kind !== 'interface' && kind !== 'type');
+  const isType = (kind: string) => kind === 'interface' || kind === 'type';
+  const names = publicNames();
+  const values = names.filter(({ kind }) => !isType(kind));
   return `
 import { readFile, writeFile } from 'node:fs/promises';
-import { type ImageModel, ${values.map(({ name }) => name).join(', ')} } from 'rasterline';
+import { ${names.map(({ kind, name }) => (isType(kind) ? `type ${name}` : name)).join(', ')} } from 'rasterline';
 declare const runtime: Runtime;
 declare const model: ImageModel<{ classes: number[] }>;
 declare const image: Awaited<ReturnType<typeof generate>>[number];

@@ -33,7 +33,7 @@ export type Observation = 'nothing' | { readonly queries: 'line' | 'image' | num
  *       return c.attention * sqrt(squares);
  *     }`,
  * };
- * await generate(model, { prompt, cache: { policy: keen, budgetLines: 4 } });
+ * await generate(model, { prompt: { classes: [187] }, cache: { policy: keen, budgetLines: 4 } });
  */
 export interface EvictionPolicy {
   /** For messages and listings. */
