@@ -47,7 +47,8 @@ export async function kernelRows(runtime: Runtime): Promise<Row[]> {
   }
   {
     using logits = runtime.tensor([2, 16384], 'f32', 'logits', values(2 * 16384));
-    using sampler = new Sampler(runtime, 1, { first: 0, count: 16384, lines: 64, lineLength: 64 }, SAMPLING);
+    const range = { first: 0, count: 16384, lines: 64, lineLength: 64 };
+    using sampler = Sampler.open(runtime, 1, { range, sampling: SAMPLING });
     using program = await runtime.record('sample', () => sampler.next(logits));
     rows.push(await time(runtime, 'sample, V 16384, guidance, top-k 2000', [program]));
   }

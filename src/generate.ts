@@ -1,16 +1,17 @@
 /**
  * The corridor: condition → prefill → tokens, line by line → pixels. Read this file first.
  *
- * A step is recorded once and replayed for every token; the CPU only says where the token goes (`store.place`). A line
+ * A step is recorded once and replayed for every token; the CPU only says where the token goes (`Run.draw`). A line
  * ends when its last token has been fed, which is in the step that draws the first token of the next line. The very last
- * token is drawn and never fed.
+ * token is drawn and never fed. All is recorded and has its memory before the first token: after that only the device can
+ * fail.
  */
 
-import { KvStore } from './cache/kv-store.ts';
 import { planCache } from './cache/policy.ts';
 import { GENERATE_OPTIONS, type GenerateOptions, type LineProgress, MODEL } from './generate-options.ts';
-import { type GeneratedImage, toPixels } from './image.ts';
+import { type GeneratedImage, ImageDecoder } from './image.ts';
 import type { ImageModel } from './models/image-model.ts';
+import { openCondition, openRun } from './open-run.ts';
 import { expectGiven, resolveSampling, SAMPLING_OPTIONS, Sampler } from './sampler.ts';
 import { checkOptions, checkValue, pickOptions } from './tensor/options.ts';
 
@@ -19,10 +20,12 @@ export type { GenerateOptions, LineProgress };
 /**
  * Draws a batch of images, one for each prompt.
  *
- * Throws OptionError before anything is allocated, DeviceError when the device fails, and the signal's reason.
+ * Throws OptionError before anything is allocated; DeviceError before the first token where the device does not hold the
+ * run, or when it fails; NotFiniteError at the end of a line; DecodeError, with the tokens, when it fails after the last;
+ * and the signal's reason. Whatever it throws, it has freed everything.
  *
  * @example
- * const images = await generate(model, { prompt: { classes: [187, 100] }, seed: 7, cache: { budgetLines: 8 } });
+ *     const [image] = await generate(model, { prompt: { classes: [207] }, cache: { budgetLines: 6 }, seed: 7 });
  */
 export async function generate<Prompt>(
   model: ImageModel<Prompt>,
@@ -30,38 +33,29 @@ export async function generate<Prompt>(
 ): Promise<GeneratedImage[]> {
   const options = checkOptions(GENERATE_OPTIONS, given) as GenerateOptions<Prompt>;
   const { runtime } = checkValue('model', MODEL, model);
-  const grid = model.grid(options.prompt);
-  const { lines, lineLength } = grid;
-  const count = lines * lineLength;
+  const { prompt, signal, onLine, tokens = [] } = options;
+  const grid = model.grid(prompt);
   const sampling = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), model.defaults);
   const plan = planCache(options.cache ?? {}, grid);
   const range = { ...grid, ...model.imageTokens };
-  expectGiven(options.tokens ?? [], range);
-  options.signal?.throwIfAborted();
+  expectGiven(tokens, range);
+  signal?.throwIfAborted();
 
-  using condition = model.condition(options.prompt, sampling.guidanceScale > 1);
-  const { rows, images, promptLength } = condition;
-  using draw = new Sampler(runtime, images, range, sampling, options.tokens);
-  using store = await KvStore.open(
-    runtime,
-    { ...model.geometry, ...grid, ...condition, condition: promptLength, dtype: model.kvDtype },
-    plan,
+  using condition = openCondition(model, prompt, sampling.guidanceScale > 1);
+  using decoder = await ImageDecoder.open(model, grid);
+  using run = await openRun(model, { condition, grid, plan }, (images) =>
+    Sampler.open(runtime, images, { range, sampling, given: tokens }),
   );
-  using prefill = await runtime.record('prefill', () =>
-    draw.next(model.logits(condition.embeddings(), store.prefill, promptLength)),
-  );
-  using step = await runtime.record('step', () =>
-    draw.next(model.logits(model.embed(draw.token, rows), store.decode, 1)),
-  );
-
-  const soFar = async (length: number) => (await draw.read()).map((image) => image.slice(0, length));
-  prefill.run();
-  for (let i = 0; i < count - 1; i++) {
-    runtime.run(step, ...store.place(i));
-    if ((i + 2) % lineLength !== 0) continue;
-    await runtime.settled();
-    options.signal?.throwIfAborted();
-    await options.onLine?.({ line: (i + 2) / lineLength, lines, kvBytes: store.bytes, tokens: () => soFar(i + 2) });
+  const { head, store } = run;
+  const soFar = async (length: number) => (await head.read()).map((image) => image.slice(0, length));
+  for (let line = 1; line <= grid.lines; line++) {
+    run.drawLine(head.check);
+    await head.settled();
+    signal?.throwIfAborted();
+    const { drawn } = run;
+    await onLine?.({ line, lines: grid.lines, kvBytes: store.bytes, tokens: () => soFar(drawn) });
   }
-  return await toPixels(model, grid, await draw.read(), options.signal);
+  const images = await head.read();
+  run.dispose(); // keys and values, before pixels take their place
+  return await decoder.decode(images, signal);
 }

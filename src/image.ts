@@ -1,6 +1,9 @@
 /** From tokens to pictures. */
 
 import type { ImageModel, LineGrid } from './models/image-model.ts';
+import { DecodeError, DeviceError } from './tensor/errors.ts';
+import type { Program } from './tensor/program.ts';
+import type { Tensor } from './tensor/tensor.ts';
 
 /** A picture, and the tokens it was decoded from. */
 export interface GeneratedImage {
@@ -13,27 +16,67 @@ export interface GeneratedImage {
 }
 
 /** Decodes images one by one: the decoder is recorded once, and its memory does not grow with the batch. */
-export async function toPixels<Prompt>(
-  model: ImageModel<Prompt>,
-  grid: LineGrid,
-  images: readonly Uint32Array<ArrayBuffer>[],
-  signal?: AbortSignal,
-): Promise<GeneratedImage[]> {
-  const { runtime, patch, imageTokens, rounding } = model;
-  const { lines, lineLength, lineEnd } = grid;
-  const columns = lineEnd === undefined ? lineLength : lineLength - 1;
-  using codes = runtime.tensor([lines * columns], 'u32', 'codes of one image');
-  using decode = await runtime.record('decode', () => model.decode(codes, { lines, lineLength: columns }));
-  const pictures: GeneratedImage[] = [];
-  for (const tokens of images) {
-    signal?.throwIfAborted();
-    const inPicture = tokens.filter((_, i) => i % lineLength < columns);
-    codes.write(inPicture.map((token) => token - imageTokens.first));
-    decode.run();
-    const values = (await decode.result.read()) as Float32Array;
-    pictures.push({ width: columns * patch, height: lines * patch, pixels: toBytes(values, rounding), tokens });
+export class ImageDecoder {
+  private constructor(
+    private readonly model: Pick<ImageModel<never>, 'runtime' | 'patch' | 'imageTokens' | 'rounding'>,
+    private readonly grid: LineGrid,
+    private readonly codes: Tensor,
+    private readonly program: Program<Tensor>,
+  ) {}
+
+  /** Throws DeviceError, and keeps nothing, where limits or memory do not hold a picture of this size. */
+  static async open<Prompt>(model: ImageModel<Prompt>, grid: LineGrid): Promise<ImageDecoder> {
+    const { lines } = grid;
+    const lineLength = columnsOf(grid);
+    const codes = model.runtime.deferred([lines * lineLength], 'u32', 'codes of one image');
+    try {
+      const program = await model.runtime.record('decode', () => model.decode(codes, { lines, lineLength }));
+      return new ImageDecoder(model, grid, codes, program);
+    } catch (error) {
+      codes.dispose();
+      throw error;
+    }
   }
-  return pictures;
+
+  /** Throws DecodeError, with the tokens, where the device fails, and the signal's reason. */
+  async decode(images: readonly Uint32Array<ArrayBuffer>[], signal?: AbortSignal): Promise<GeneratedImage[]> {
+    const { patch, rounding } = this.model;
+    const width = columnsOf(this.grid) * patch;
+    const height = this.grid.lines * patch;
+    const pictures: GeneratedImage[] = [];
+    for (const tokens of images) {
+      signal?.throwIfAborted();
+      try {
+        pictures.push({ width, height, pixels: toBytes(await this.#values(tokens), rounding), tokens });
+      } catch (error) {
+        if (!(error instanceof DeviceError)) throw error;
+        throw new DecodeError(error.message, images, { cause: error });
+      }
+    }
+    return pictures;
+  }
+
+  async #values(tokens: Uint32Array<ArrayBuffer>): Promise<Float32Array> {
+    const { lineLength } = this.grid;
+    const inPicture = tokens.filter((_, i) => i % lineLength < columnsOf(this.grid));
+    this.codes.write(inPicture.map((token) => token - this.model.imageTokens.first));
+    this.program.run();
+    return (await this.program.result.read()) as Float32Array;
+  }
+
+  dispose(): void {
+    this.program.dispose();
+    this.codes.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** Tokens of a line that are part of the picture. */
+function columnsOf({ lineLength, lineEnd }: LineGrid): number {
+  return lineEnd === undefined ? lineLength : lineLength - 1;
 }
 
 /**

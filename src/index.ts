@@ -30,7 +30,7 @@ export { loadTokenizer, type TextTokenizer, type TokenizerOptions } from './mode
 export { type MemoryPlan, type PlanOptions, plan } from './plan.ts';
 export { encodePng, readRecipe } from './png.ts';
 export { type Recipe, type RecipePrompt, recipeFor } from './recipe.ts';
-export type { SamplingOptions } from './sampler.ts';
+export type { GivenTokens, SamplingOptions } from './sampler.ts';
 export { type Checkpoint, openCheckpoint, type StoredTensor } from './tensor/checkpoint/checkpoint.ts';
 export { type FilesOptions, type OpenedFiles, openFiles } from './tensor/checkpoint/open-files.ts';
 export type { LoadProgress } from './tensor/checkpoint/weights.ts';
@@ -38,9 +38,11 @@ export type { Counters } from './tensor/counters.ts';
 export type { AdapterChoice, Driver, ListedAdapter } from './tensor/device/adapter.ts';
 export { listAdapters } from './tensor/device/list-adapters.ts';
 export {
+  DecodeError,
   DeviceError,
   DisposedError,
   FormatError,
+  NotFiniteError,
   NotFoundError,
   OptionError,
   RasterlineError,

@@ -1,9 +1,11 @@
 /** How far a model's logits are from another's when both are fed the same tokens: what quantized weights do to a model. */
 
-import { KvStore } from './cache/kv-store.ts';
 import { planCache } from './cache/policy.ts';
 import type { ImageModel } from './models/image-model.ts';
+import { type Head, openCondition, openRun } from './open-run.ts';
 import { OptionError, ShapeError } from './tensor/errors.ts';
+import type { Runtime } from './tensor/runtime.ts';
+import type { Tensor } from './tensor/tensor.ts';
 
 export interface TraceOptions<Prompt> {
   readonly prompt: Prompt;
@@ -37,33 +39,43 @@ export async function traceLogits<Prompt>(
   const grid = model.grid(prompt);
   if (!Number.isSafeInteger(lines) || lines < 1 || lines > grid.lines)
     throw new OptionError(`lines: expected a whole number from 1 to ${grid.lines}, got ${lines}`);
-  using condition = model.condition(prompt, false);
-  const { rows, images, promptLength } = condition;
-  const shape = { ...model.geometry, ...grid, ...condition, lines, condition: promptLength, dtype: model.kvDtype };
-  using store = await KvStore.open(runtime, shape, planCache({}, { ...grid, lines }));
-  using token = runtime.tensor([images], 'u32', 'token');
-  using prefill = await runtime.record('prefill', () =>
-    model.logits(condition.embeddings(), store.prefill, promptLength),
-  );
-  using step = await runtime.record('step', () => model.logits(model.embed(token, rows), store.decode, 1));
+  const shown = { ...grid, lines };
+  const plan = planCache({}, shown);
+  using condition = openCondition(model, prompt, false);
+  using run = await openRun(model, { condition, grid: shown, plan }, (images) => new Teacher(runtime, images));
+  const { images } = condition;
 
   const steps = lines * grid.lineLength;
   const tokens: Uint32Array<ArrayBuffer>[] = [];
   const logits: Float32Array[] = [];
-  prefill.run();
   for (let i = 0; i < steps; i++) {
     const isForced = grid.lineEnd !== undefined && (i + 1) % grid.lineLength === 0;
-    const read = (await (i === 0 ? prefill : step).result.read()) as Float32Array;
+    const read = (await run.draw().result.read()) as Float32Array;
     if (!isForced) logits.push(read);
     signal?.throwIfAborted();
     onStep?.(i + 1, steps);
     const greedy = () => rowsOf(read, images).map((row) => imageTokens.first + largest(row));
     tokens.push(given?.[i] ?? (isForced ? new Uint32Array(images).fill(grid.lineEnd!) : Uint32Array.from(greedy())));
-    if (i + 1 === steps) break;
-    token.write(tokens[i]!);
-    runtime.run(step, ...store.place(i));
+    run.head.token.write(tokens[i]!);
   }
   return { tokens, logits, images };
+}
+
+/** Draws nothing: it is told what to feed. */
+class Teacher implements Head<Tensor, Tensor> {
+  readonly token: Tensor;
+
+  constructor(runtime: Runtime, images: number) {
+    this.token = runtime.tensor([images], 'u32', 'token');
+  }
+
+  next(logits: Tensor): Tensor {
+    return logits;
+  }
+
+  dispose(): void {
+    this.token.dispose();
+  }
 }
 
 function rowsOf(logits: Float32Array, rows: number): Float32Array[] {

@@ -2,8 +2,9 @@
 
 import { type DrawRange, type DrawState, sample } from './kernels/sample.ts';
 import { numberFrom, whole } from './tensor/checks.ts';
-import { OptionError } from './tensor/errors.ts';
+import { NotFiniteError, OptionError } from './tensor/errors.ts';
 import { type Check, checkOptions, type OptionTable } from './tensor/options.ts';
+import { ReadBack } from './tensor/read-back.ts';
 import type { Runtime } from './tensor/runtime.ts';
 import { show } from './tensor/show.ts';
 import type { Tensor } from './tensor/tensor.ts';
@@ -85,44 +86,65 @@ export function expectGiven(given: readonly GivenTokens[], range: DrawRange): nu
   return length;
 }
 
+export interface SamplerOptions {
+  readonly range: DrawRange;
+  readonly sampling: Sampling;
+  readonly given?: readonly GivenTokens[] | undefined;
+}
+
 /** Draws one token of every image a call; tokens stay on the GPU. */
 export class Sampler {
   /** u32 [B, N] */
   readonly tokens: Tensor;
   /** The last token of each image, u32 [B]. */
   readonly token: Tensor;
+  /** To be filled by the run that `settled` waits for. */
+  readonly check: ReadBack;
   readonly #state: DrawState;
 
-  constructor(
-    runtime: Runtime,
+  private constructor(
+    private readonly runtime: Runtime,
     images: number,
-    readonly range: DrawRange,
-    readonly sampling: Sampling,
-    given: readonly GivenTokens[] = [],
+    private readonly options: SamplerOptions,
   ) {
-    const { seed, firstImage } = sampling;
+    const { range, sampling, given = [] } = options;
     const length = expectGiven(given, range);
     if (length > 0 && given.length !== images)
       throw new OptionError(`tokens: expected those of ${images} images, one list each, got ${given.length}`);
+    const { seed, firstImage } = sampling;
+    const words = Uint32Array.of(seed % 2 ** 32, Math.floor(seed / 2 ** 32), firstImage, length);
+    const perImage = (label: string) => runtime.tensor([images], 'u32', label);
+    const notFinite = perImage('not finite');
     this.tokens = runtime.tensor([images, range.lines * range.lineLength], 'u32', 'tokens');
     if (length > 0) this.tokens.write(padRows(given, this.tokens.count));
-    this.token = runtime.tensor([images], 'u32', 'token');
+    this.token = perImage('token');
     this.#state = {
       tokens: this.tokens,
       token: this.token,
-      drawn: runtime.tensor([images], 'u32', 'drawn'),
-      seed: runtime.tensor(
-        [4],
-        'u32',
-        'seed',
-        Uint32Array.of(seed % 2 ** 32, Math.floor(seed / 2 ** 32), firstImage, length),
-      ),
+      drawn: perImage('drawn'),
+      notFinite,
+      seed: runtime.tensor([4], 'u32', 'seed', words),
     };
+    this.check = new ReadBack(runtime, notFinite);
+  }
+
+  /** Throws OptionError, and keeps no memory, for tokens of another number of images. */
+  static open(runtime: Runtime, images: number, options: SamplerOptions): Sampler {
+    return runtime.memory.together(() => new Sampler(runtime, images, options));
   }
 
   /** Records a draw from logits [R, V]. Returns the weights after filtering, [B, V]. */
   next(logits: Tensor): Tensor {
-    return sample(logits, this.#state, { ...this.sampling, ...this.range });
+    return sample(logits, this.#state, { ...this.options.sampling, ...this.options.range });
+  }
+
+  /** Waits for the run that filled `check`. Throws NotFiniteError for logits that were no numbers, and what went wrong. */
+  async settled(): Promise<void> {
+    const firsts = new Uint32Array(await this.check.read());
+    if (this.runtime.kind === 'null') return; // nothing was computed, and memory holds whatever it held
+    for (const [image, token] of firsts.entries()) {
+      if (token > 0) throw new NotFiniteError(image, token - 1);
+    }
   }
 
   /** The tokens of each image, N long; those not drawn yet are 0. */
@@ -133,6 +155,7 @@ export class Sampler {
   }
 
   dispose(): void {
+    this.check.dispose();
     for (const tensor of Object.values(this.#state)) tensor.dispose();
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { KvStore } from '../src/cache/kv-store.ts';
 import { planCache } from '../src/cache/policy.ts';
+import { openCondition, openRun } from '../src/open-run.ts';
 import { resolveSampling, Sampler } from '../src/sampler.ts';
 import { testRuntime } from './support/runtime.ts';
 import { tinyModel } from './support/tiny-model.ts';
@@ -13,31 +13,15 @@ describe('the listing of a step', () => {
     const runtime = await testRuntime();
     if (!runtime.isSoftware) this.skip(); // tiles are others on a GPU
     using model = await tinyModel(runtime);
-    using condition = model.condition({ classes: [3] }, true);
     const sampling = resolveSampling({ guidanceScale: 2 }, model.defaults);
-    using draw = new Sampler(
-      runtime,
-      condition.images,
-      { ...model.grid({ classes: [3] }), ...model.imageTokens },
-      sampling,
-    );
-    const { leftPadding, positionOffsets, promptLength, rows } = condition;
-    const shape = {
-      ...model.geometry,
-      ...model.grid({ classes: [3] }),
-      images: condition.images,
-      leftPadding,
-      positionOffsets,
-      condition: promptLength,
-      dtype: model.kvDtype,
-    };
-    using store = await KvStore.open(runtime, shape, planCache({ budgetLines: 4 }, model.grid({ classes: [3] })));
+    const grid = model.grid({ classes: [3] });
+    const condition = openCondition(model, { classes: [3] }, true);
+    const options = { condition, grid, plan: planCache({ budgetLines: 4 }, grid) };
+    const range = { ...grid, ...model.imageTokens };
 
-    using step = await runtime.record('step', () =>
-      draw.next(model.logits(model.embed(draw.token, rows), store.decode, 1)),
-    );
+    using run = await openRun(model, options, (images) => Sampler.open(runtime, images, { range, sampling }));
 
-    const listing = `${step.listing().join('\n')}\n`;
+    const listing = `${run.step.listing().join('\n')}\n`;
     // to accept a change: RASTERLINE_ACCEPT=1 npm test, and read the diff
     if (process.env['RASTERLINE_ACCEPT']) writeFileSync(FILE, listing);
     assert.equal(listing, readFileSync(FILE, 'utf8'));

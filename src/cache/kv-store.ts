@@ -110,23 +110,37 @@ export class KvStore {
   }
 
   /**
-   * Allocates all slots and records the line end. After this nothing is allocated.
+   * Takes memory for all slots and records the line end. After this nothing is allocated.
    *
    * Throws OptionError for a policy whose score does not compile, and DeviceError, and keeps no memory, where a binding
    * cannot hold the slots of a row.
    */
   static async open(runtime: Runtime, shape: StoreShape, plan: CachePlan): Promise<KvStore> {
-    await expectScore(runtime, shape, plan);
-    const store = new KvStore(runtime, shape, plan);
+    const store = await KvStore.prepare(runtime, shape, plan);
     try {
-      for (let layer = 0; layer < shape.layers; layer++) store.#banks.push(store.#allocate(layer));
-      if (plan.survivors + plan.summaries > 0)
-        store.#evicting = await runtime.record('line end', () => store.#recordEvict());
+      for (const tensor of store.#tensors()) tensor.buffer; // takes its memory
+      await store.recordLineEnd();
+      return store;
     } catch (error) {
       store.dispose();
       throw error;
     }
-    return store;
+  }
+
+  /** The same without the slots' memory, which programs that use them take, and without the line end. */
+  static async prepare(runtime: Runtime, shape: StoreShape, plan: CachePlan): Promise<KvStore> {
+    await expectScore(runtime, shape, plan);
+    return runtime.memory.together(() => {
+      const store = new KvStore(runtime, shape, plan);
+      for (let layer = 0; layer < shape.layers; layer++) store.#banks.push(store.#allocate(layer));
+      return store;
+    });
+  }
+
+  /** Records what ends a line, before the first token. */
+  async recordLineEnd(): Promise<void> {
+    const { survivors, summaries } = this.plan;
+    if (survivors + summaries > 0) this.#evicting = await this.runtime.record('line end', () => this.#recordEvict());
   }
 
   /**
@@ -147,7 +161,7 @@ export class KvStore {
       leavingSlot: evicts ? end.leavingSlot : 0,
       isFirst: evicts && end.isFirst ? 1 : 0,
     });
-    this.runtime.upload(this.#step.buffer, 0, words);
+    this.runtime.upload(this.#step, 0, words);
     this.#hasEvicted ||= evicts;
     return evicts && this.#evicting ? [this.#evicting] : [];
   }
@@ -186,15 +200,20 @@ export class KvStore {
 
   dispose(): void {
     this.#evicting?.dispose();
-    for (const { keys, values, positions, scores } of this.#banks.flat()) {
-      for (const tensor of [keys, values, positions, scores]) tensor?.dispose();
-    }
+    for (const tensor of this.#tensors()) tensor.dispose();
     this.#step.dispose();
     this.#rowOffsets.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #tensors(): Tensor[] {
+    const tensors = this.#banks
+      .flat()
+      .flatMap(({ keys, values, positions, scores }) => [keys, values, positions, scores]);
+    return tensors.filter((tensor) => tensor !== undefined);
   }
 
   /** One bank a layer, or several of whole rows where a binding cannot hold them all. */
@@ -215,7 +234,7 @@ export class KvStore {
       const count = Math.min(most, stretch - (firstRow % stretch));
       const cells = [count, kvHeads, this.slots];
       const make = (shape: readonly number[], type: Dtype, what: string) =>
-        this.runtime.tensor(shape, type, `${what} of layer ${layer}`);
+        this.runtime.deferred(shape, type, `${what} of layer ${layer}`);
       banks.push({
         layer,
         firstRow,

@@ -24,6 +24,8 @@ export interface DrawState {
   readonly drawn: Tensor;
   /** Low and high word of the seed, identity of the first image, number of tokens given beforehand: u32 [4]. */
   readonly seed: Tensor;
+  /** The token of each image whose logits were the first not to be finite numbers, counted from 1; 0: none; u32 [B]. */
+  readonly notFinite: Tensor;
 }
 
 /** Which ids a draw may give. */
@@ -78,8 +80,7 @@ export function sample(logits: Tensor, state: DrawState, options: DrawOptions): 
     LINE: options.lineLength,
     LINE_END: options.lineEnd ?? -1,
   };
-  const { tokens, token, drawn, seed } = state;
-  logits.runtime.dispatch(kernel, { logits, weights, sizes, tokens, token, drawn, seed }, constants, [images]);
+  logits.runtime.dispatch(kernel, { logits, weights, sizes, ...state }, constants, [images]);
   return weights;
 }
 
@@ -96,6 +97,7 @@ const kernel = defineKernel(
     tokens: 'write u32',
     token: 'write u32',
     drawn: 'write u32',
+    notFinite: 'write u32',
     seed: 'read u32',
   },
   body,
@@ -208,6 +210,7 @@ function body({ GUIDED, GREEDY, HAS_TOP_K, HAS_TOP_P, LINE_END }: Constants): st
   return `${PHILOX}
 struct Sizes { images: u32, positions: u32, interval: i32, topK: u32, scale: f32, temperature: f32, topP: f32 }
 const THREADS = ${THREADS};
+const LARGEST = 3.4e38;
 var<workgroup> sums: array<f32, THREADS>;
 var<workgroup> histogram: array<atomic<u32>, THREADS>;
 var<workgroup> found: vec2u;
@@ -232,7 +235,7 @@ fn sumOf(base: u32, lane: u32, most: f32, threshold: u32, any: bool) -> f32 {
   return sum;
 }
 fn finish(image: u32, position: u32, chosen: u32) {
-  var id = FIRST + chosen;
+  var id = FIRST + min(chosen, VOCABULARY - 1); // where no logit is a number, none is the largest
   ${Number(LINE_END) >= 0 ? 'if ((position + 1) % LINE == 0) { id = u32(LINE_END); }' : ''}
   if (position < seed[3]) { id = tokens[image * sizes.positions + position]; }
   tokens[image * sizes.positions + position] = id;
@@ -245,7 +248,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let image = group.x;
   let base = image * VOCABULARY;
   let position = drawn[image];
-  var most = -3.4e38;
+  var most = -LARGEST;
+  var isWrong = false;
   for (var v = lane; v < VOCABULARY; v += THREADS) {
     var l = logits[base + v];
     ${
@@ -259,11 +263,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     ${GREEDY ? '' : 'l /= sizes.temperature;'}
     weights[base + v] = l;
     most = max(most, l);
+    // all exponent bits: NaN or infinite. Compilers may take it that floats are numbers, so the bits are asked
+    if ((bitcast<u32>(l) & 0x7f800000u) == 0x7f800000u) { isWrong = true; }
   }
+  if (isWrong) { most = LARGEST; }
   sums[lane] = most;
   workgroupBarrier();
   for (var i = 0u; i < THREADS; i++) { most = max(most, sums[i]); }
   workgroupBarrier();
+  if (lane == 0 && most >= LARGEST && notFinite[image] == 0) { notFinite[image] = position + 1; }
   var threshold = 0u;
   ${GREEDY ? argmax : `${filter}${draw}`}
 }`;

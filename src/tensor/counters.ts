@@ -10,3 +10,7 @@ export interface Counters {
   bindGroups: number;
   pipelines: number;
 }
+
+export function newCounters(): Counters {
+  return { submits: 0, passes: 0, dispatches: 0, maps: 0, buffers: 0, bindGroups: 0, pipelines: 0 };
+}

@@ -27,7 +27,39 @@ export class ShapeError extends RasterlineError {
 
 /** No adapter, a missing feature or limit, a lost device, or a fault that WebGPU reported late. */
 export class DeviceError extends RasterlineError {
-  override readonly name = 'DeviceError';
+  override readonly name: string = 'DeviceError';
+}
+
+/**
+ * The device failed after all tokens had been drawn. `generate(model, { ...options, tokens: error.tokens })` goes on from
+ * them, on another device if need be.
+ */
+export class DecodeError extends DeviceError {
+  override readonly name = 'DecodeError';
+
+  constructor(
+    message: string,
+    /** Of every image, ends of lines included. */
+    readonly tokens: readonly Uint32Array<ArrayBuffer>[],
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Logits that are NaN or infinite: weights or activations are too large for their dtype. */
+export class NotFiniteError extends RasterlineError {
+  override readonly name = 'NotFiniteError';
+
+  constructor(
+    /** Which image of the run, and which of its tokens, from 0. */
+    readonly image: number,
+    readonly token: number,
+  ) {
+    super(
+      `logits: expected finite numbers, got NaN or infinity for token ${token} of image ${image}; load the model with dtype f32, or check its weights`,
+    );
+  }
 }
 
 /** A file that is damaged, truncated, of another format, or not the checkpoint it is taken for. */

@@ -1,4 +1,7 @@
-/** Compiled kernels, by key: each specialization is compiled once for the life of the device. */
+/**
+ * Compiled kernels, by key: a specialization is compiled once, as long as it is among the last `MOST` used or a live
+ * program holds it.
+ */
 
 import type { Counters } from './counters.ts';
 import type { Dtype } from './dtype.ts';
@@ -6,6 +9,8 @@ import { DeviceError } from './errors.ts';
 import { type Constants, type Kernel, kernelKey, source } from './kernel.ts';
 
 const COMPUTE_STAGE = 4;
+/** Several times what a model of any family needs for a run: some 60. */
+const MOST = 256;
 
 /** A kernel with its constants and storage fixed; the pipeline is there once `ready` has settled. */
 export interface CompiledKernel {
@@ -14,6 +19,8 @@ export interface CompiledKernel {
   readonly layout: GPUBindGroupLayout;
   readonly ready: Promise<void>;
   pipeline: GPUComputePipeline | undefined;
+  /** Live programs that hold it. */
+  readonly users: Set<object>;
 }
 
 /** How far the compiler is with what it was asked for so far; the first run on a driver waits for it. */
@@ -25,6 +32,7 @@ export interface CompileProgress {
 }
 
 export class Pipelines {
+  /** The one used longest ago first. */
   readonly #known = new Map<string, CompiledKernel>();
   #compiled = 0;
   /** Told after each kernel. */
@@ -39,7 +47,11 @@ export class Pipelines {
   compile(kernel: Kernel, dtypes: Readonly<Record<string, Dtype>>, constants: Constants): CompiledKernel {
     const key = kernelKey(kernel, dtypes, constants);
     const known = this.#known.get(key);
-    if (known) return known;
+    if (known) {
+      this.#known.delete(key);
+      this.#known.set(key, known);
+      return known;
+    }
     const bindingNames = Object.keys(kernel.bindings).filter((name) => name in dtypes);
     const layout = this.device.createBindGroupLayout({
       label: key,
@@ -55,13 +67,17 @@ export class Pipelines {
       layout,
       pipeline: undefined,
       ready: Promise.resolve(),
+      users: new Set(),
     };
     fresh.ready = this.#compile(key, source(kernel, dtypes, constants), layout).then((pipeline) => {
       fresh.pipeline = pipeline;
       this.onCompile?.({ compiled: ++this.#compiled, asked: this.counters.pipelines, kernel: key });
     });
-    fresh.ready.catch(() => this.#known.delete(key));
+    fresh.ready.catch(() => {
+      if (this.#known.get(key) === fresh) this.#known.delete(key);
+    });
     this.#known.set(key, fresh);
+    this.#forgetOldest(fresh);
     return fresh;
   }
 
@@ -80,6 +96,18 @@ export class Pipelines {
     const [info] = await Promise.all([module.getCompilationInfo(), this.device.popErrorScope()]);
     const errors = info.messages.filter(({ type }) => type === 'error');
     return { code, faults: errors.map(({ lineNum, message }) => ({ line: lineNum, message })) };
+  }
+
+  /** Compiled kernels that are kept. */
+  get count(): number {
+    return this.#known.size;
+  }
+
+  #forgetOldest(fresh: CompiledKernel): void {
+    for (const [key, compiled] of this.#known) {
+      if (this.#known.size <= MOST) return;
+      if (compiled.users.size === 0 && compiled !== fresh) this.#known.delete(key);
+    }
   }
 
   async #compile(key: string, code: string, layout: GPUBindGroupLayout): Promise<GPUComputePipeline> {

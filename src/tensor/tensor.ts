@@ -4,20 +4,9 @@ import type { DriverKind } from './device/adapter.ts';
 import { type Dtype, ELEMENT_BYTES, fromHalf, storedBytes, toHalf } from './dtype.ts';
 import { DisposedError, ShapeError } from './errors.ts';
 import type { Constants, Kernel } from './kernel.ts';
+import type { Region } from './memory.ts';
 import { count, describeShape, expectShape, roundUp, type Shape } from './shape.ts';
 import type { AdapterTraits } from './traits.ts';
-
-/**
- * Bytes on the GPU. Inside a recording a region has no buffer yet: the program gives it one when the recording ends, and
- * regions that are never needed at the same time share.
- */
-export interface Region {
-  readonly bytes: number;
-  buffer: GPUBuffer | undefined;
-  state: 'virtual' | 'live' | 'disposed';
-  /** False for a region inside a program, whose buffer is the program's and may be shared. */
-  readonly owned: boolean;
-}
 
 /** One way to do a piece of work. All candidates for it read and write the same tensors, and give the same result. */
 export interface Candidate {
@@ -44,8 +33,9 @@ export interface TensorHost {
     workgroups: readonly number[],
   ): void;
   dispatchBest(problem: string, candidates: readonly Candidate[]): void;
-  upload(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void;
-  download(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer>;
+  allocate(region: Region, label: string): GPUBuffer;
+  upload(tensor: Tensor, offset: number, data: ArrayBufferView<ArrayBuffer>): void;
+  download(tensor: Tensor, bytes: number): Promise<ArrayBuffer>;
   free(region: Region): void;
 }
 
@@ -125,26 +115,32 @@ export class Tensor {
       halves.set(toHalf(values as Float32Array));
       data = halves;
     }
-    this.runtime.upload(this.buffer, first * ELEMENT_BYTES[this.dtype], data);
+    this.runtime.upload(this, first * ELEMENT_BYTES[this.dtype], data);
   }
 
   /** A copy of the elements on the CPU: u32 as Uint32Array, f32 and f16 as Float32Array. */
   async read(): Promise<Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>> {
-    const bytes = await this.runtime.download(this.buffer, storedBytes(this.dtype, this.count));
+    const bytes = await this.runtime.download(this, storedBytes(this.dtype, this.count));
     if (this.dtype === 'u32') return new Uint32Array(bytes, 0, this.count);
     if (this.dtype === 'f16') return fromHalf(new Uint16Array(bytes, 0, this.count));
     return new Float32Array(bytes, 0, this.count);
   }
 
-  /** The buffer, once there is one. Throws DisposedError after `dispose`. */
+  /** The buffer. A tensor that waits for its memory gets it now. Throws DisposedError after `dispose`. */
   get buffer(): GPUBuffer {
-    const { buffer, state } = this.region;
-    if (buffer && state === 'live') return buffer;
-    const why = state === 'virtual' ? 'it belongs to a recording that has not ended' : 'it was disposed';
+    const { region } = this;
+    if (region.state === 'virtual' && region.owned) {
+      return this.runtime.allocate(region, `${this.label} ${describeShape(this.shape)} ${this.dtype}`);
+    }
+    if (region.buffer && region.state === 'live') return region.buffer;
+    const why = region.state === 'virtual' ? 'it belongs to a recording that has not ended' : 'it was disposed';
     throw new DisposedError(`${this.label}: expected a tensor in memory, but ${why}`);
   }
 
-  /** Frees the memory. Tensors made inside a recording belong to its program, which frees them. Idempotent. */
+  /**
+   * Frees the memory, or has the last program that reads or writes it do so. Tensors made inside a recording belong to its
+   * program, which frees them. Idempotent.
+   */
   dispose(): void {
     if (this.region.owned) this.runtime.free(this.region);
   }

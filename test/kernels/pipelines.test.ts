@@ -21,7 +21,8 @@ describe('pipelines', () => {
       using ids = runtime.tensor([images], 'u32', 'ids');
       using x = runtime.tensor([2 * images * tokens, 32], 'f32', 'x');
       using leftPadding = runtime.tensor([2 * images], 'u32', 'padding');
-      using draw = new Sampler(runtime, images, { first: 0, count: 32, lines: 4, lineLength: 4 }, sampling);
+      const range = { first: 0, count: 32, lines: 4, lineLength: 4 };
+      using draw = Sampler.open(runtime, images, { range, sampling });
       using _program = await runtime.record('step', () => {
         const normed = rmsNorm(x, { gain, epsilon: 1e-5, leftPadding }, 'norm');
         const last = lastRows(linear(concatRows([normed, x], 'both'), weight), 2 * tokens);

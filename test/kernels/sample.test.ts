@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { PHILOX } from '../../src/kernels/sample.ts';
 import { resolveSampling, SAMPLING_OPTIONS, Sampler, type SamplingOptions } from '../../src/sampler.ts';
-import { OptionError } from '../../src/tensor/errors.ts';
+import { NotFiniteError, OptionError } from '../../src/tensor/errors.ts';
 import { defineKernel } from '../../src/tensor/kernel.ts';
 import { pickOptions } from '../../src/tensor/options.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
@@ -31,7 +31,7 @@ async function draw(
   using input = runtime.tensor([rows, vocabulary], 'f32', 'logits', logits);
   const { lineLength = positions, ...ids } = range;
   const drawn = { first: 0, count: vocabulary, lines: positions / lineLength, lineLength, ...ids };
-  using sampler = new Sampler(runtime, sampling.guidanceScale > 1 ? rows / 2 : rows, drawn, sampling);
+  using sampler = Sampler.open(runtime, sampling.guidanceScale > 1 ? rows / 2 : rows, { range: drawn, sampling });
   using program = await runtime.record('draw', () => sampler.next(input));
   for (let i = 0; i < positions; i++) program.run();
   return { weights: (await program.result.read()) as Float32Array, tokens: await sampler.read() };
@@ -157,6 +157,35 @@ describe('sample', () => {
     assert.deepEqual([...(await program.result.read())], expected);
     // the published vector of Random123 for a counter and key of zeros
     assert.deepEqual(expected.slice(-4), [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
+  });
+
+  it('names the first token whose logits were no finite numbers, and still gives one that there is', async () => {
+    const runtime = await testRuntime();
+    const sampling = resolveSampling({}, {});
+    const range = { first: 40, count: 300, lines: 1, lineLength: 4 };
+    for (const temperature of [0, 1]) {
+      for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+        const all = wrong === Number.NEGATIVE_INFINITY ? [299] : Array.from({ length: 300 }, (_, i) => i);
+        using logits = runtime.tensor([2, 300], 'f32', 'logits', randomValues(4, 600));
+        using sampler = Sampler.open(runtime, 2, { range, sampling: { ...sampling, temperature } });
+        using program = await runtime.record('draw', () => sampler.next(logits));
+        runtime.runAndCopy([program], [sampler.check]);
+        await sampler.settled();
+
+        const values = randomValues(4, 600);
+        for (const at of all) values[300 + at] = wrong;
+        logits.write(values);
+        for (let i = 0; i < 2; i++) runtime.runAndCopy([program], [sampler.check]);
+
+        await assert.rejects(sampler.settled(), (error) => {
+          assert.ok(error instanceof NotFiniteError);
+          assert.deepEqual([error.image, error.token], [1, 1]);
+          return true;
+        });
+        for (const token of (await sampler.read())[1]!.subarray(0, 3))
+          assert.ok(token >= 40 && token < 340, `${token}`);
+      }
+    }
   });
 
   it('refuses options out of range by name', () => {

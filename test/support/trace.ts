@@ -1,7 +1,7 @@
 /** A run of a transformer step by step, with everything read back: what `generate` does, for tests to look into. */
 
 import { readFileSync } from 'node:fs';
-import { KvStore } from '../../src/cache/kv-store.ts';
+import type { KvStore } from '../../src/cache/kv-store.ts';
 import { type CacheOptions, planCache } from '../../src/cache/policy.ts';
 import { embedding, lastRows } from '../../src/kernels/embedding.ts';
 import { linear } from '../../src/kernels/linear/linear.ts';
@@ -16,6 +16,7 @@ import { blockForward, type Transformer } from '../../src/models/parts/transform
 import type { VqConfig } from '../../src/models/parts/vq/config.ts';
 import { loadWeights } from '../../src/models/weights/load-weights.ts';
 import { expectFit } from '../../src/models/weights/stored-shapes.ts';
+import { openCondition, openRun } from '../../src/open-run.ts';
 import type { Checkpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -117,19 +118,16 @@ export interface TraceOptions<Prompt> {
 /** One entry a token: the pass whose logits chose it. */
 export async function trace<Prompt>(model: Bare<Prompt>, options: TraceOptions<Prompt>): Promise<Taps[]> {
   const { runtime, grid } = model;
-  using condition = model.condition(options.prompt, options.guided);
-  const { rows, images, promptLength, leftPadding, positionOffsets } = condition;
-  const dtype = options.dtype ?? 'f32';
-  const shape = { ...model.geometry, ...grid, images, condition: promptLength, leftPadding, positionOffsets, dtype };
-  using store = await KvStore.open(runtime, shape, planCache(options.cache ?? {}, grid));
-  using token = runtime.tensor([images], 'u32', 'token');
-  const pass = (x: Tensor, memory: Memory, length: number) => tapped(model, x, memory, length);
-  using prefill = await runtime.record('prefill', () => pass(condition.embeddings(), store.prefill, promptLength));
-  using step = await runtime.record('step', () => pass(model.embed(token, rows), store.decode, 1));
+  const tapping = { ...model, kvDtype: options.dtype ?? 'f32', logits: tapped(model) };
+  const { prompt, guided, cache = {} } = options;
+  const plan = planCache(cache, grid);
+  const condition = openCondition(model, prompt, guided);
+  using run = await openRun(tapping, { condition, grid, plan }, (images) => teacher(runtime, images));
+  const { head, store, prefill, step } = run;
   prefill.run();
   const entries = [await readTaps(prefill.result)];
   for (let i = 0; i < grid.lines * grid.lineLength - 1; i++) {
-    token.write(Uint32Array.from(options.choose(entries[i]!.logits, i)));
+    head.token.write(Uint32Array.from(options.choose(entries[i]!.logits, i)));
     const after = store.place(i);
     step.run();
     await options.afterToken?.(store, i);
@@ -140,29 +138,36 @@ export async function trace<Prompt>(model: Bare<Prompt>, options: TraceOptions<P
   return entries;
 }
 
-function tapped<Prompt>(model: Bare<Prompt>, x: Tensor, memory: Memory, tokens: number): Record<keyof Taps, Tensor> {
-  const { transformer } = model;
-  let attended: Tensor | undefined;
-  const tap: Memory = {
-    attend: (layer, qkv, rotation) => {
-      const y = memory.attend(layer, qkv, rotation);
-      if (layer === 0) attended = y;
-      return y;
-    },
-  };
-  const outputs: Tensor[] = [];
-  for (const [layer, block] of transformer.blocks.entries()) {
-    outputs.push(blockForward(transformer, block, layer, outputs.at(-1) ?? x, tap));
-  }
-  const hidden = outputs.at(-1)!;
-  return {
-    input: lastRows(x, 1),
-    attention: linear(attended!, transformer.blocks[0]!.out),
-    first: outputs[0]!,
-    last: hidden,
-    logits: model.logits(hidden, tokens),
-  };
+function teacher(runtime: Runtime, images: number) {
+  const token = runtime.tensor([images], 'u32', 'token');
+  return { token, next: (taps: Record<keyof Taps, Tensor>) => taps, dispose: () => token.dispose() };
 }
+
+const tapped =
+  <Prompt>(model: Bare<Prompt>) =>
+  (x: Tensor, memory: Memory, tokens: number) => {
+    const { transformer } = model;
+    let attended: Tensor | undefined;
+    const tap: Memory = {
+      attend: (layer, qkv, rotation) => {
+        const y = memory.attend(layer, qkv, rotation);
+        if (layer === 0) attended = y;
+        return y;
+      },
+    };
+    const outputs: Tensor[] = [];
+    for (const [layer, block] of transformer.blocks.entries()) {
+      outputs.push(blockForward(transformer, block, layer, outputs.at(-1) ?? x, tap));
+    }
+    const hidden = outputs.at(-1)!;
+    return {
+      input: lastRows(x, 1),
+      attention: linear(attended!, transformer.blocks[0]!.out),
+      first: outputs[0]!,
+      last: hidden,
+      logits: model.logits(hidden, tokens),
+    };
+  };
 
 async function readTaps(taps: Record<keyof Taps, Tensor>): Promise<Taps> {
   const entries = Object.entries(taps).map(async ([name, tensor]) => [name, await tensor.read()] as const);

@@ -1,0 +1,169 @@
+/** From what kernels ask for to a program: dispatches are collected, then memory is planned for what they make. */
+
+import { storedBytes } from './dtype.ts';
+import { assert } from './errors.ts';
+import { type Region, virtualRegion } from './memory.ts';
+import type { CompiledKernel } from './pipelines.ts';
+import { type Encoded, Program, type ProgramHost } from './program.ts';
+import { Tensor } from './tensor.ts';
+
+interface Dispatch {
+  readonly compiled: CompiledKernel;
+  readonly tensors: Readonly<Record<string, Tensor>>;
+  readonly workgroups: readonly number[];
+}
+
+/** Collects dispatches, then plans memory: a region lives from its first use to its last. */
+export class ProgramRecorder {
+  readonly #dispatches: Dispatch[] = [];
+  readonly #regions: Region[] = [];
+  readonly #fixed = new Map<string, { readonly region: Region; readonly words: Uint32Array<ArrayBuffer> }>();
+
+  constructor(
+    private readonly runtime: ProgramHost,
+    private readonly label: string,
+  ) {}
+
+  region(bytes: number): Region {
+    const region = virtualRegion(bytes, { owned: false });
+    this.#regions.push(region);
+    return region;
+  }
+
+  /** A region that holds `words` in every run. Equal ones are one. */
+  fixed(words: Uint32Array<ArrayBuffer>): Region {
+    const key = words.join(' ');
+    const region = this.#fixed.get(key)?.region ?? virtualRegion(storedBytes('u32', words.length), { owned: false });
+    this.#fixed.set(key, { region, words });
+    return region;
+  }
+
+  add(dispatch: Dispatch): void {
+    this.#dispatches.push(dispatch);
+  }
+
+  /** Waits until all kernels are compiled. */
+  async compiled(): Promise<void> {
+    await Promise.all(this.#dispatches.map(({ compiled }) => compiled.ready));
+  }
+
+  /** Takes the memory and binds it. A failure gives it all back. */
+  finish<T>(result: T): Program<T> {
+    const buffers: Region[] = [];
+    try {
+      this.#placeRegions(result, buffers);
+      this.#fillFixed(buffers);
+      const encoded = this.runtime.faults.guard(buffers, this.label, () =>
+        this.#dispatches.map((dispatch) => this.#bind(dispatch)),
+      );
+      const tensors = this.#dispatches.flatMap(({ tensors }) => Object.values(tensors));
+      return new Program(this.runtime, this.label, result, {
+        encoded,
+        compiled: this.#dispatches.map(({ compiled }) => compiled),
+        used: new Set([...tensors, ...tensorsIn(result)].map(({ region }) => region)),
+        regions: this.#regions,
+        buffers,
+      });
+    } catch (error) {
+      for (const buffer of buffers) this.runtime.memory.free(buffer);
+      this.runtime.faults.forget(buffers);
+      throw error;
+    }
+  }
+
+  #bind({ compiled, tensors, workgroups: [x = 1, y = 1, z = 1] }: Dispatch): Encoded {
+    const { device, counters } = this.runtime;
+    const { pipeline, layout, bindingNames, key } = compiled;
+    assert(pipeline, `${key}: not compiled`);
+    const entries = bindingNames.map((name, binding) => ({ binding, resource: { buffer: tensors[name]!.buffer } }));
+    counters.bindGroups++;
+    return { pipeline, bindGroup: device.createBindGroup({ layout, entries, label: key }), x, y, z };
+  }
+
+  /** Gives every region a buffer, reusing one as soon as its last reader has been passed. Fills `made`. */
+  #placeRegions(result: unknown, made: Region[]): void {
+    const first = new Map<Region, number>();
+    const last = new Map<Region, number>();
+    for (const [at, { tensors }] of this.#dispatches.entries()) {
+      for (const { region } of Object.values(tensors)) {
+        if (!first.has(region)) first.set(region, at);
+        last.set(region, at);
+      }
+    }
+    for (const tensor of tensorsIn(result)) last.set(tensor.region, Number.POSITIVE_INFINITY);
+    const idle: Region[] = [];
+    const busy: { readonly backing: Region; readonly until: number }[] = [];
+    const mine = this.#regions.filter((region) => first.has(region));
+    mine.sort((a, b) => first.get(a)! - first.get(b)!);
+    for (const region of mine) {
+      const start = first.get(region)!;
+      for (let i = busy.length - 1; i >= 0; i--) {
+        if (busy[i]!.until < start) idle.push(...busy.splice(i, 1).map(({ backing }) => backing));
+      }
+      const backing = bestFit(idle, region.bytes) ?? this.#make(region.bytes, made);
+      region.buffer = backing.buffer;
+      region.state = 'live';
+      busy.push({ backing, until: last.get(region)! });
+    }
+  }
+
+  #fillFixed(made: Region[]): void {
+    for (const { region, words } of this.#fixed.values()) {
+      const backing = this.#make(region.bytes, made);
+      region.buffer = backing.buffer;
+      region.state = 'live';
+      this.#regions.push(region);
+      this.runtime.upload(new Tensor(this.runtime, [words.length], 'u32', region, 'sizes'), 0, words);
+    }
+  }
+
+  #make(bytes: number, made: Region[]): Region {
+    const backing = virtualRegion(bytes, { owned: true });
+    this.runtime.memory.allocate(backing, `${this.label}: scratch`);
+    made.push(backing);
+    return backing;
+  }
+}
+
+/** Takes the smallest idle buffer that holds `bytes` and is not more than four times as large. */
+function bestFit(idle: Region[], bytes: number): Region | undefined {
+  let best = -1;
+  for (const [i, { bytes: size }] of idle.entries()) {
+    if (size >= bytes && size <= 4 * bytes && (best < 0 || size < idle[best]!.bytes)) best = i;
+  }
+  return best < 0 ? undefined : idle.splice(best, 1)[0];
+}
+
+function tensorsIn(value: unknown): readonly Tensor[] {
+  if (value instanceof Tensor) return [value];
+  if (Array.isArray(value)) return value.flatMap(tensorsIn);
+  if (value !== null && typeof value === 'object') return Object.values(value).flatMap(tensorsIn);
+  return [];
+}
+
+/** A program that is recorded and has no memory yet. */
+export interface Draft {
+  readonly label: string;
+  readonly recorder: ProgramRecorder;
+  readonly result: unknown;
+}
+
+/** Compiles all, then takes memory for all, or for none. */
+export async function finishAll(
+  host: ProgramHost,
+  drafts: readonly Draft[],
+): Promise<Record<string, Program<unknown>>> {
+  const programs: Record<string, Program<unknown>> = {};
+  try {
+    for (const { recorder } of drafts) await recorder.compiled();
+    host.faults.check();
+    for (const { label, recorder, result } of drafts) programs[label] = recorder.finish(result);
+    await host.faults.reported();
+    host.faults.check();
+    for (const program of Object.values(programs)) program.expectNoFault();
+    return programs;
+  } catch (error) {
+    for (const program of Object.values(programs)) program.dispose();
+    throw error;
+  }
+}
