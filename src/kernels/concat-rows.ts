@@ -4,6 +4,7 @@ import { ShapeError } from '../tensor/errors.ts';
 import { defineKernel } from '../tensor/kernel.ts';
 import { describeShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { ROW, rowGroups } from './row-groups.ts';
 
 const THREADS = 64;
 
@@ -22,8 +23,9 @@ export function concatRows(parts: readonly [Tensor, ...Tensor[]], label: string)
   const y = first.runtime.result([total, width], 'f32', label);
   let above = 0;
   for (const [i, x] of parts.entries()) {
-    const sizes = x.runtime.sizes([above]);
-    x.runtime.dispatch(kernel, { x, sizes, y }, { VEC4S: width / 4 }, [Math.ceil(width / 4 / THREADS), heights[i]!]);
+    const sizes = x.runtime.sizes([above, heights[i]!]);
+    const groups = [Math.ceil(width / 4 / THREADS), ...rowGroups(heights[i]!)];
+    x.runtime.dispatch(kernel, { x, sizes, y }, { VEC4S: width / 4 }, groups);
     above += heights[i]!;
   }
   return y;
@@ -33,9 +35,10 @@ const kernel = defineKernel(
   'concatRows',
   { x: 'read vec4f', sizes: 'uniform Sizes', y: 'write vec4f' },
   `
-struct Sizes { first: u32 }
+struct Sizes { first: u32, rows: u32 }
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(global_invocation_id) at: vec3u) {
-  if (at.x < VEC4S) { y[(sizes.first + at.y) * VEC4S + at.x] = x[at.y * VEC4S + at.x]; }
+  ${ROW('at')}
+  if (at.x < VEC4S) { y[(sizes.first + row) * VEC4S + at.x] = x[row * VEC4S + at.x]; }
 }`,
 );

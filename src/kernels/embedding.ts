@@ -12,6 +12,7 @@ import { DeviceError, ShapeError } from '../tensor/errors.ts';
 import { defineKernel } from '../tensor/kernel.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { ROW, rowGroups } from './row-groups.ts';
 
 export interface EmbeddingTable {
   readonly label: string;
@@ -62,8 +63,9 @@ export function embedding(ids: Tensor, table: EmbeddingTable, rows: number = ids
   const y = ids.runtime.result([rows, table.width], 'f32', table.label);
   for (const part of table.parts) {
     const constants = { VEC4S: table.width / 4, FIRST: part.first, COUNT: part.count };
-    const sizes = ids.runtime.sizes([ids.count]);
-    ids.runtime.dispatch(kernel, { ids, w: part.tensor, sizes, y }, constants, [Math.ceil(table.width / 4 / 64), rows]);
+    const sizes = ids.runtime.sizes([ids.count, rows]);
+    const groups = [Math.ceil(table.width / 4 / 64), ...rowGroups(rows)];
+    ids.runtime.dispatch(kernel, { ids, w: part.tensor, sizes, y }, constants, groups);
   }
   return y;
 }
@@ -72,12 +74,13 @@ const kernel = defineKernel(
   'embedding',
   { ids: 'read u32', w: 'read vec4', sizes: 'uniform Sizes', y: 'write vec4f' },
   `
-struct Sizes { ids: u32 }
+struct Sizes { ids: u32, rows: u32 }
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) at: vec3u) {
-  let id = ids[at.y % sizes.ids];
+  ${ROW('at')}
+  let id = ids[row % sizes.ids];
   if (at.x >= VEC4S || id < FIRST || id >= FIRST + COUNT) { return; }
-  y[at.y * VEC4S + at.x] = w_at((id - FIRST) * VEC4S + at.x);
+  y[row * VEC4S + at.x] = w_at((id - FIRST) * VEC4S + at.x);
 }`,
 );
 

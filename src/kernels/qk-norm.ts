@@ -8,6 +8,7 @@
 
 import { defineKernel } from '../tensor/kernel.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { ROW, rowGroups } from './row-groups.ts';
 
 export interface QkNorm {
   /** f32 [H + G, D]: those of the query heads, then of the key heads. */
@@ -26,14 +27,18 @@ export function qkNorm(qkv: Tensor, { gain, bias, epsilon }: QkNorm): Tensor {
   const heads = width / headDim;
   const y = qkv.runtime.result([rows, width], 'f32', 'normed heads');
   const constants = { HEADS: heads, NORMED: normed, DIM: headDim, EPSILON: epsilon, THREADS };
-  qkv.runtime.dispatch(kernel, { x: qkv, gain, bias, y }, constants, [heads, rows]);
+  qkv.runtime.dispatch(kernel, { x: qkv, gain, bias, sizes: qkv.runtime.sizes([rows]), y }, constants, [
+    heads,
+    ...rowGroups(rows),
+  ]);
   return y;
 }
 
 const kernel = defineKernel(
   'qkNorm',
-  { x: 'read f32', gain: 'read f32', bias: 'read f32', y: 'write f32' },
+  { x: 'read f32', gain: 'read f32', bias: 'read f32', sizes: 'uniform Sizes', y: 'write f32' },
   `
+struct Sizes { rows: u32 }
 var<workgroup> parts: array<f32, THREADS>;
 // all threads call it together
 fn total(own: f32, lane: u32) -> f32 {
@@ -46,8 +51,9 @@ fn total(own: f32, lane: u32) -> f32 {
 }
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  ${ROW('group')}
   let head = group.x;
-  let at = (group.y * HEADS + head) * DIM;
+  let at = (row * HEADS + head) * DIM;
   if (head >= NORMED) {
     for (var i = lane; i < DIM; i += THREADS) { y[at + i] = x[at + i]; }
     return;

@@ -19,6 +19,8 @@ const REMEDIES = {
 export class Faults {
   readonly #known = new Map<object, DeviceError>();
   readonly #pending = new Set<Promise<void>>();
+  /** What is reported about these comes too late to matter. */
+  readonly #gone = new WeakSet<object>();
 
   /** Rejects when the device is lost or closed. */
   readonly lost: Promise<never>;
@@ -73,12 +75,13 @@ export class Faults {
   /** The cause is gone, and its fault with it. */
   forget(cause: object): void {
     this.#known.delete(cause);
+    this.#gone.add(cause);
   }
 
   #collect(cause: object, place: string, kind: (typeof KINDS)[number]): void {
     const answer = this.device.popErrorScope().then(
       (error) => {
-        if (!error || this.#known.has(cause)) return;
+        if (!error || this.#known.has(cause) || this.#gone.has(cause)) return;
         const expected = kind === 'out-of-memory' ? 'memory for it' : 'no error';
         const text = `${place}: expected ${expected}, got ${kind}: ${error.message}${REMEDIES[kind]}`;
         this.#known.set(cause, new DeviceError(text));

@@ -95,7 +95,7 @@ export class Program<T = unknown> {
     for (const { users } of compiled) users.delete(this);
     for (const region of buffers) this.runtime.memory.free(region);
     for (const region of regions) region.state = 'disposed';
-    for (const cause of [this, buffers]) this.runtime.faults.forget(cause);
+    for (const cause of [this, buffers, ...regions]) this.runtime.faults.forget(cause);
   }
 
   [Symbol.dispose](): void {

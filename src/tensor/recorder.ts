@@ -66,7 +66,7 @@ export class ProgramRecorder {
       });
     } catch (error) {
       for (const buffer of buffers) this.runtime.memory.free(buffer);
-      this.runtime.faults.forget(buffers);
+      for (const cause of [buffers, ...this.#regions]) this.runtime.faults.forget(cause);
       throw error;
     }
   }
