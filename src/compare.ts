@@ -112,7 +112,8 @@ async function forced<Prompt>(
   const { rows, images, promptLength } = condition;
   const shape = { ...model.geometry, ...grid, ...condition, condition: promptLength, dtype: model.kvDtype };
   const sampling = resolveSampling({ guidanceScale, temperature: 0, topK: 0, topP: 1 }, {});
-  using draw = new Sampler(runtime, images, { ...grid, ...imageTokens }, sampling, options.tokens);
+  const range = { ...grid, ...imageTokens };
+  using draw = Sampler.open(runtime, images, { range, sampling, given: options.tokens });
   using whole = await KvStore.open(runtime, shape, planCache({}, grid));
   using kept = await KvStore.open(runtime, shape, planCache(cache, grid));
   using sums = runtime.tensor([images, count, 3], 'f32', 'sums');

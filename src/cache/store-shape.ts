@@ -1,0 +1,40 @@
+/** What a store of keys and values holds, in slots and bytes. */
+
+import { type Dtype, ELEMENT_BYTES } from '../tensor/dtype.ts';
+import type { CachePlan } from './policy.ts';
+
+export interface StoreShape {
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly lines: number;
+  readonly lineLength: number;
+  /** Condition tokens of a row. */
+  readonly condition: number;
+  /** Images of the batch: with guidance half as many as rows. */
+  readonly images: number;
+  /** First live condition token, and the one whose position is 0, of each row. */
+  readonly leftPadding: readonly number[];
+  readonly positionOffsets: readonly number[];
+  readonly dtype: Dtype;
+}
+
+/** Slots of one layer, row and KV head. */
+export function storeSlots(plan: CachePlan, lineLength: number, condition: number): number {
+  return condition + plan.budgetLines * lineLength;
+}
+
+/** Bytes of keys and values: 2 · layers · rows · KV heads · slots · head dim · element bytes. */
+export function storeBytes(
+  shape: {
+    readonly layers: number;
+    readonly rows: number;
+    readonly kvHeads: number;
+    readonly headDim: number;
+    readonly dtype: Dtype;
+  },
+  slots: number,
+): number {
+  return 2 * shape.layers * shape.rows * shape.kvHeads * slots * shape.headDim * ELEMENT_BYTES[shape.dtype];
+}
