@@ -3,11 +3,21 @@
 import { KvStore } from './cache/kv-store.ts';
 import { type CacheOptions, planCache } from './cache/policy.ts';
 import { generate } from './generate.ts';
+import { GENERATE_OPTIONS, MODEL } from './generate-options.ts';
 import type { GeneratedImage } from './image.ts';
 import { divergence } from './kernels/divergence.ts';
 import type { ImageModel } from './models/image-model.ts';
-import { expectGiven, type GivenTokens, resolveSampling, Sampler, type SamplingOptions } from './sampler.ts';
+import {
+  expectGiven,
+  type GivenTokens,
+  resolveSampling,
+  SAMPLING_OPTIONS,
+  Sampler,
+  type SamplingOptions,
+} from './sampler.ts';
+import { callback, listOf, required } from './tensor/checks.ts';
 import { OptionError } from './tensor/errors.ts';
+import { checkOptions, checkValue, type OptionTable, pickOptions } from './tensor/options.ts';
 import type { Tensor } from './tensor/tensor.ts';
 
 /** What is drawn, and which caches are compared. */
@@ -40,6 +50,21 @@ export interface Comparison {
   readonly images: readonly GeneratedImage[];
 }
 
+const isObject = (value: unknown): value is CacheOptions => typeof value === 'object' && value !== null;
+
+export const COMPARE_OPTIONS: OptionTable<CompareOptions<object>> = {
+  place: 'compare',
+  options: {
+    prompt: GENERATE_OPTIONS.options.prompt,
+    settings: required(listOf('cache options', { expected: 'cache options', fits: isObject })),
+    tokens: GENERATE_OPTIONS.options.tokens,
+    guidanceScale: GENERATE_OPTIONS.options.guidanceScale,
+    temperature: GENERATE_OPTIONS.options.temperature,
+    onProgress: callback(),
+    signal: GENERATE_OPTIONS.options.signal,
+  },
+};
+
 /**
  * Compares settings with the full cache. Logits are compared on the GPU; three numbers a token come back.
  *
@@ -51,13 +76,15 @@ export interface Comparison {
  */
 export async function compare<Prompt>(
   model: ImageModel<Prompt>,
-  options: CompareOptions<Prompt>,
+  given: CompareOptions<Prompt>,
 ): Promise<{ readonly full: readonly GeneratedImage[]; readonly settings: readonly Comparison[] }> {
+  checkValue('compare: model', MODEL, model);
+  const options = checkOptions(COMPARE_OPTIONS, given) as CompareOptions<Prompt>;
   const { prompt, settings, tokens = [], signal } = options;
   const grid = model.grid(prompt);
   if (settings.length === 0) throw new OptionError('settings: expected at least one, got none');
   for (const cache of settings) planCache(cache, grid);
-  const { guidanceScale, temperature } = resolveSampling(options, model.defaults);
+  const { guidanceScale, temperature } = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), model.defaults);
   if (temperature === 0) throw new OptionError('temperature: expected more than 0, at which predictions are compared');
   expectGiven(tokens, { ...grid, ...model.imageTokens });
   const greedy = { prompt, guidanceScale, temperature: 0, ...(signal && { signal }) };

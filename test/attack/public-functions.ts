@@ -1,6 +1,7 @@
 /** The public functions by their declared options, each with a call that gets as far as its checks. */
 
 import { CACHE_OPTIONS, GRID, planCache } from '../../src/cache/policy.ts';
+import { COMPARE_OPTIONS, compare } from '../../src/compare.ts';
 import { generate } from '../../src/generate.ts';
 import { GENERATE_OPTIONS, MODEL as IMAGE_MODEL } from '../../src/generate-options.ts';
 import { LOAD_MODEL, loadModel } from '../../src/models/load-model.ts';
@@ -41,6 +42,7 @@ export async function publicFunctions(): Promise<{
   const runtime = await Runtime.open({ driver: 'null' });
   const model = await loadModel(runtime, 'emoji');
   const prompt = { classes: [1] };
+  const settings = [{ budgetLines: 4 }];
   const functions: PublicFunction[] = [
     {
       name: 'Runtime',
@@ -60,6 +62,13 @@ export async function publicFunctions(): Promise<{
       name: 'generate',
       values: [value(IMAGE_MODEL, (given) => generate(given, { prompt: prompt as never }))],
       options: options(GENERATE_OPTIONS, { prompt }, (given) => generate(model, given as { prompt: typeof prompt })),
+    },
+    {
+      name: 'compare',
+      values: [value(IMAGE_MODEL, (given) => compare(given, { prompt: prompt as never, settings }))],
+      options: options(COMPARE_OPTIONS, { prompt, settings }, (given) =>
+        compare(model, given as { prompt: typeof prompt; settings: typeof settings }),
+      ),
     },
     {
       name: 'planCache',
