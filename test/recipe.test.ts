@@ -42,7 +42,7 @@ describe('a recipe', () => {
       seed: 0,
       firstImage: 1,
     });
-    assert.deepEqual(cache, { budgetLines: 4, policy: 'line-ar' });
+    assert.deepEqual(cache, { budgetLines: 4, policy: 'summary' });
     assert.equal(version, VERSION);
   });
 
