@@ -19,7 +19,7 @@ export interface GenerateOptions<Prompt> extends SamplingOptions {
   readonly tokens?: readonly GivenTokens[];
   /** Called when a line of tokens is complete; awaited, so that it may read or show them. */
   readonly onLine?: (progress: LineProgress) => void | Promise<void>;
-  /** Checked at the end of every line. The run then throws the signal's reason; everything it made is freed. */
+  /** Ends the run at once, also while `onLine` is awaited. It throws the signal's reason; everything it made is freed. */
   readonly signal?: AbortSignal;
 }
 

@@ -7,6 +7,7 @@
  * fail.
  */
 
+import { orAborted } from './abort.ts';
 import { planCache } from './cache/policy.ts';
 import { GENERATE_OPTIONS, type GenerateOptions, type LineProgress, MODEL } from './generate-options.ts';
 import { type GeneratedImage, ImageDecoder } from './image.ts';
@@ -50,10 +51,9 @@ export async function generate<Prompt>(
   const soFar = async (length: number) => (await head.read()).map((image) => image.slice(0, length));
   for (let line = 1; line <= grid.lines; line++) {
     run.drawLine(head.check);
-    await head.settled();
-    signal?.throwIfAborted();
+    await orAborted(head.settled(), signal);
     const { drawn } = run;
-    await onLine?.({ line, lines: grid.lines, kvBytes: store.bytes, tokens: () => soFar(drawn) });
+    await orAborted(onLine?.({ line, lines: grid.lines, kvBytes: store.bytes, tokens: () => soFar(drawn) }), signal);
   }
   const images = await head.read();
   run.dispose(); // keys and values, before pixels take their place

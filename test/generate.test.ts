@@ -99,7 +99,7 @@ describe('generate', () => {
     }
   });
 
-  it('stops at the end of the line when aborted, throws the reason and frees everything', async () => {
+  it('stops when aborted at the end of a line, throws the reason and frees everything', async () => {
     const before = runtime.liveBytes;
     const controller = new AbortController();
     const reason = new Error('enough');
@@ -113,6 +113,24 @@ describe('generate', () => {
     await assert.rejects(run, reason);
     assert.equal(lines, 2);
     assert.equal(runtime.liveBytes, before);
+  });
+
+  it('ends at once when aborted while a line is drawn, or while onLine never settles, and frees everything', async () => {
+    const before = runtime.liveBytes;
+    const reason = new Error('enough');
+    for (const wait of [() => Promise.resolve(), () => new Promise<void>(() => {})]) {
+      const controller = new AbortController();
+      let lines = 0;
+      const onLine = () => {
+        lines++;
+        setImmediate(() => controller.abort(reason));
+        return wait();
+      };
+      await assert.rejects(draw({ signal: controller.signal, onLine }), reason);
+      assert.ok(lines < 8, `${lines} lines`);
+      assert.equal(runtime.liveBytes, before);
+    }
+    await draw();
   });
 
   it('returns all memory, and 50 images in a row do not grow', async () => {

@@ -21,7 +21,7 @@ export interface ProgramHost extends TensorHost {
   readonly counters: Counters;
   readonly memory: Memory;
   readonly faults: Faults;
-  finish(asking: () => Promise<undefined>): Promise<void>;
+  finish(asking: () => Promise<unknown>): Promise<void>;
   run(...programs: readonly Program<unknown>[]): void;
 }
 

@@ -1,6 +1,6 @@
 /** The way of a tensor's bytes to the CPU: a buffer that is made once, and mapped after each run that filled it. */
 
-import { DeviceError } from './errors.ts';
+import { DeviceError, DisposedError } from './errors.ts';
 import { USAGE, virtualRegion } from './memory.ts';
 import type { ProgramHost } from './program.ts';
 import type { Tensor } from './tensor.ts';
@@ -31,7 +31,13 @@ export class ReadBack {
     const { region, label } = this.tensor;
     const staging = this.#copy.buffer!; // likewise
     counters.maps++;
-    const failure = await this.runtime.finish(() => staging.mapAsync(MAP_READ)).catch((error: Error) => error);
+    // the wait before it may be long enough for a run that was aborted to be gone
+    const map = async () => {
+      if (this.#copy.state === 'live') await staging.mapAsync(MAP_READ);
+      else throw new DisposedError(`${label}: expected a run that goes on, but it was disposed`);
+    };
+    const failure = await this.runtime.finish(map).catch((error: Error) => error);
+    if (failure instanceof DisposedError) throw failure;
     await faults.reported();
     faults.check();
     faults.expectNone([region, ...region.users, this.#copy]);

@@ -230,7 +230,7 @@ export class Runtime implements ProgramHost {
   }
 
   /** Awaits what ends with the submitted work, asking for it only when it is nearly due where that takes a core. */
-  async finish(asking: () => Promise<undefined>): Promise<void> {
+  async finish(asking: () => Promise<unknown>): Promise<void> {
     const { lost } = this.faults;
     const sleepMs = this.isSoftware ? this.#clock.sleepMs(performance.now()) : 0;
     if (sleepMs > 0) await Promise.race([new Promise((wake) => setTimeout(wake, sleepMs)), lost]);
