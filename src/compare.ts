@@ -98,7 +98,6 @@ export async function compare<Prompt>(
     const start = performance.now();
     const images = await generate(model, { ...greedy, cache });
     const elapsedMs = performance.now() - start;
-    const pairs = images.flatMap((image, i) => [...image.tokens].map((token, at) => token === full[i]!.tokens[at]));
     const count = grid.lines * grid.lineLength;
     // the end of a line is no choice
     const places = Array.from({ length: count }, (_, n) => n).filter(
@@ -115,7 +114,7 @@ export async function compare<Prompt>(
       byLine: Array.from({ length: grid.lines }, (_, line) => mean(0, ofLine(line))),
       sameChoice: mean(1, places),
       bitsPerToken: mean(2, places),
-      freeAgreement: pairs.filter(Boolean).length / pairs.length,
+      freeAgreement: tokenAgreement(images, full),
       kvBytes,
       msPerToken: elapsedMs / count,
       images,
@@ -123,6 +122,12 @@ export async function compare<Prompt>(
     options.onProgress?.(2 * results.length + 1, total);
   }
   return { full, settings: results };
+}
+
+/** Share of tokens that are alike in both, image by image. */
+export function tokenAgreement(images: readonly GeneratedImage[], full: readonly GeneratedImage[]): number {
+  const alike = images.flatMap((image, i) => [...image.tokens].map((token, at) => token === full[i]!.tokens[at]));
+  return alike.filter(Boolean).length / alike.length;
 }
 
 /** Runs the full cache and a setting side by side on the same tokens; sums f32 [B, N, 3], see `divergence`. */

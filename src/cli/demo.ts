@@ -2,6 +2,7 @@
 /** `npm run demo`: eight emoji with the full cache, and with two policies at 4 and at 3 of 16 lines, on one contact sheet. */
 
 import { Command } from 'commander';
+import { tokenAgreement } from '../compare.ts';
 import { loadModel } from '../models/load-model.ts';
 import { encodePng } from '../png.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
@@ -57,9 +58,6 @@ async function demo({ driver, out, seed }: DemoFlags): Promise<void> {
 const HEADER = ['cache', 'lines kept', 's/image', 'tokens/s', 'KV', 'dispatches/token', 'tokens as full'];
 
 function row(run: MeasuredRun, cache: (typeof SETTINGS)[number], lines: number, full: MeasuredRun): string[] {
-  const pairs = run.images.flatMap((image, i) =>
-    [...image.tokens].map((token, at) => token === full.images[i]!.tokens[at]),
-  );
   return [
     cache.policy,
     `${cache.budgetLines} of ${lines}`,
@@ -67,7 +65,7 @@ function row(run: MeasuredRun, cache: (typeof SETTINGS)[number], lines: number, 
     run.tokensPerSecond.toFixed(0),
     megabytes(run.kvBytes),
     run.dispatchesPerToken.toFixed(1),
-    `${((100 * pairs.filter(Boolean).length) / pairs.length).toFixed(0)} %`,
+    `${(100 * tokenAgreement(run.images, full.images)).toFixed(0)} %`,
   ];
 }
 
