@@ -15,6 +15,9 @@ export interface GeneratedImage {
   readonly tokens: Uint32Array;
 }
 
+/** What undrawn pixels of a preview are: the middle of the range, as a decoder gives for nothing at all. */
+const EMPTY = 128;
+
 /** Decodes images one by one: the decoder is recorded once, and its memory does not grow with the batch. */
 export class ImageDecoder {
   private constructor(
@@ -54,6 +57,27 @@ export class ImageDecoder {
       }
     }
     return pictures;
+  }
+
+  /**
+   * Pictures of images that are still being drawn, from the tokens of their first whole lines; the lines after those are
+   * plainly empty. Close to what these lines become, and not the same: means and deviations of the whole picture, and
+   * pixels that attend to the whole picture, are not known yet.
+   *
+   * Throws as `decode`.
+   */
+  async preview(images: readonly Uint32Array<ArrayBuffer>[], signal?: AbortSignal): Promise<GeneratedImage[]> {
+    const { lines, lineLength } = this.grid;
+    // undrawn lines repeat the drawn ones, so that they have the same statistics
+    const filled = images.map((tokens) =>
+      Uint32Array.from({ length: lines * lineLength }, (_, i) => tokens[i % tokens.length]!),
+    );
+    const pictures = await this.decode(filled, signal);
+    return pictures.map((picture, i) => {
+      const tokens = images[i]!; // as many
+      const drawn = (tokens.length / lineLength) * this.model.patch * picture.width * 3;
+      return { ...picture, tokens, pixels: picture.pixels.fill(EMPTY, drawn) };
+    });
   }
 
   async #values(tokens: Uint32Array<ArrayBuffer>): Promise<Float32Array> {
