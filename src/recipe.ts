@@ -3,7 +3,8 @@
 import { type CacheOptions, type PolicyName, planCache } from './cache/policy.ts';
 import { GENERATE_OPTIONS, type GenerateOptions } from './generate-options.ts';
 import type { ImageModel } from './models/image-model.ts';
-import { resolveSampling, SAMPLING_OPTIONS, type Sampling } from './sampler.ts';
+import { imagesOf, promptOf } from './prompt-list.ts';
+import { type ImageSampling, resolveSampling, SAMPLING_OPTIONS, samplingOfImages } from './sampler.ts';
 import { whole } from './tensor/checks.ts';
 import { FormatError, OptionError } from './tensor/errors.ts';
 import { checkOptions, checkValue, pickOptions } from './tensor/options.ts';
@@ -23,7 +24,7 @@ export interface Recipe {
   readonly model: string;
   readonly prompt: RecipePrompt;
   /** Every number of the draw; `firstImage` is the image's place in its batch, so that it can be drawn alone. */
-  readonly sampling: Sampling;
+  readonly sampling: ImageSampling;
   readonly cache: CacheOptions;
   /** How the model was loaded, as far as the caller tells: `dtype`, and where the checkpoints came from. */
   readonly loaded: Readonly<Record<string, string>>;
@@ -52,8 +53,8 @@ export function recipeFor<Prompt>(
   return {
     version: VERSION,
     model: model.name,
-    prompt: promptOf(options.prompt, image),
-    sampling: { ...sampling, firstImage: sampling.firstImage + image },
+    prompt: recipePrompt(options.prompt as object, image),
+    sampling: samplingOfImages(sampling, imagesOf(options.prompt as object))[image]!,
     cache: { ...options.cache, policy: policy.name as PolicyName },
     loaded,
   };
@@ -100,12 +101,10 @@ export function parseRecipe(place: string, text: Readonly<Record<string, string>
   return recipe as Recipe;
 }
 
-function promptOf(prompt: unknown, image: number): RecipePrompt {
-  const lists = prompt as Readonly<Record<string, readonly unknown[] | number>>;
-  const name = ['classes', 'prompts', 'promptTokens'].find((key) => Array.isArray(lists[key]));
-  if (!name) throw new OptionError('recipe: expected a prompt of classes, words or tokens, got features');
-  const list = lists[name] as readonly unknown[];
-  if (!(image in list)) throw new OptionError(`recipe: expected an image from 0 to ${list.length - 1}, got ${image}`);
-  const { width, height } = lists;
-  return { [name]: [list[image]], ...(width && { width }), ...(height && { height }) } as unknown as RecipePrompt;
+function recipePrompt(prompt: object, image: number): RecipePrompt {
+  const images = imagesOf(prompt);
+  if (images === 0 || 'captions' in prompt)
+    throw new OptionError('recipe: expected a prompt of classes, words or tokens, got features');
+  if (image >= images) throw new OptionError(`recipe: expected an image from 0 to ${images - 1}, got ${image}`);
+  return promptOf(prompt, [image]) as RecipePrompt;
 }

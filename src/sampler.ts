@@ -1,7 +1,7 @@
 /** How tokens are drawn: validated options, and the state of the draw on the GPU. */
 
 import { type DrawRange, type DrawState, sample } from './kernels/sample.ts';
-import { numberFrom, whole } from './tensor/checks.ts';
+import { either, listOf, numberFrom, whole } from './tensor/checks.ts';
 import { NotFiniteError, OptionError } from './tensor/errors.ts';
 import { type Check, checkOptions, type OptionTable } from './tensor/options.ts';
 import { ReadBack } from './tensor/read-back.ts';
@@ -21,15 +21,25 @@ export interface SamplingOptions {
   readonly topK?: number;
   /** Draw among the largest probabilities that together reach p; 1 is off. */
   readonly topP?: number;
-  /** Whole number below 2^53. The same seed on the same adapter gives the same tokens. Default 0. */
-  readonly seed?: number;
-  /** Identity of the first image: image b of a run draws what image `firstImage + b` of any run draws. Default 0. */
-  readonly firstImage?: number;
+  /** Whole number below 2^53, or one of every image. The same seed on the same adapter gives the same tokens. Default 0. */
+  readonly seed?: number | readonly number[];
+  /**
+   * Identity of the first image: image b of a run draws what image `firstImage + b` of any run draws. Or the identities of
+   * all, so that images of several runs can be drawn in one. Default 0.
+   */
+  readonly firstImage?: number | readonly number[];
 }
 
 export type Sampling = Required<SamplingOptions>;
 
+/** Of one image. */
+export type ImageSampling = Omit<Sampling, 'seed' | 'firstImage'> & {
+  readonly seed: number;
+  readonly firstImage: number;
+};
+
 const SEED: Check<number> = { ...whole(0), expected: 'a whole number from 0 to 2^53 - 1' };
+const IDENTITY = whole(0, 2 ** 31);
 const TOP_P: Check<number> = {
   expected: 'a number above 0, up to 1',
   fits: (value): value is number => typeof value === 'number' && value > 0 && value <= 1,
@@ -43,8 +53,8 @@ export const SAMPLING_OPTIONS: OptionTable<SamplingOptions> = {
     temperature: numberFrom(0, 1000),
     topK: whole(0),
     topP: TOP_P,
-    seed: SEED,
-    firstImage: whole(0, 2 ** 31),
+    seed: either(SEED, listOf('a list of such, one of every image', SEED)),
+    firstImage: either(IDENTITY, listOf('a list of such, one of every image', IDENTITY)),
   },
 };
 
@@ -52,6 +62,21 @@ export const SAMPLING_OPTIONS: OptionTable<SamplingOptions> = {
 export function resolveSampling(given: SamplingOptions, defaults: SamplingOptions): Sampling {
   const all = { guidanceScale: 1, cfgInterval: -1, temperature: 1, topK: 0, topP: 1, seed: 0, firstImage: 0 };
   return checkOptions(SAMPLING_OPTIONS, { ...all, ...defaults, ...checkOptions(SAMPLING_OPTIONS, given) }) as Sampling;
+}
+
+/** The sampling of each of so many images. Throws OptionError for lists of another number. */
+export function samplingOfImages(sampling: Sampling, images: number): readonly ImageSampling[] {
+  for (const name of ['seed', 'firstImage'] as const) {
+    const given = sampling[name];
+    if (typeof given !== 'number' && given.length !== images)
+      throw new OptionError(`${name}: expected one number, or one of each of ${images} images, got ${given.length}`);
+  }
+  const { seed, firstImage } = sampling;
+  return Array.from({ length: images }, (_, image) => ({
+    ...sampling,
+    seed: typeof seed === 'number' ? seed : seed[image]!,
+    firstImage: typeof firstImage === 'number' ? firstImage + image : firstImage[image]!,
+  }));
 }
 
 /** The first tokens of an image, ends of lines included. */
@@ -111,8 +136,9 @@ export class Sampler {
     const length = expectGiven(given, range);
     if (length > 0 && given.length !== images)
       throw new OptionError(`tokens: expected those of ${images} images, one list each, got ${given.length}`);
-    const { seed, firstImage } = sampling;
-    const words = Uint32Array.of(seed % 2 ** 32, Math.floor(seed / 2 ** 32), firstImage, length);
+    const words = samplingOfImages(sampling, images).flatMap(({ seed, firstImage }) => [
+      ...[seed % 2 ** 32, Math.floor(seed / 2 ** 32), firstImage, length],
+    ]);
     const perImage = (label: string) => runtime.tensor([images], 'u32', label);
     const notFinite = perImage('not finite');
     this.tokens = runtime.tensor([images, range.lines * range.lineLength], 'u32', 'tokens');
@@ -123,7 +149,7 @@ export class Sampler {
       token: this.token,
       drawn: perImage('drawn'),
       notFinite,
-      seed: runtime.tensor([4], 'u32', 'seed', words),
+      seed: runtime.tensor([images, 4], 'u32', 'seed', Uint32Array.from(words)),
     };
     this.check = new ReadBack(runtime, notFinite);
   }

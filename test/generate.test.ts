@@ -67,6 +67,22 @@ describe('generate', () => {
     assert.deepEqual(alone[0]!.pixels, batch[2]!.pixels);
   });
 
+  it('draws images of several runs in one, each by its own seed and identity', async () => {
+    const together = await draw({ classes: [7, 4, 1], seed: [9, 2 ** 40, 9], firstImage: [2, 0, 5] });
+    const alone = [
+      await draw({ classes: [7], seed: 9, firstImage: 2 }),
+      await draw({ classes: [4], seed: 2 ** 40 }),
+      await draw({ classes: [1], seed: 9, firstImage: 5 }),
+    ];
+    assert.deepEqual(together, alone.flat());
+    const before = runtime.liveBytes;
+    await assert.rejects(
+      draw({ classes: [1, 2], seed: [1] }),
+      /^OptionError: seed: expected one number, or one of each/,
+    );
+    assert.equal(runtime.liveBytes, before);
+  });
+
   it('repeats itself for a seed, and differs for another', async () => {
     assert.deepEqual(tokens(await draw({ seed: 5 })), tokens(await draw({ seed: 5 })));
     assert.notDeepEqual(tokens(await draw({ seed: 5 })), tokens(await draw({ seed: 6 })));

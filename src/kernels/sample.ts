@@ -5,7 +5,7 @@
  *     keep l ≥ the k-th largest (top-k; ties stay); of those, tokens with less than p of the mass above them (top-p)
  *     token = the first whose cumulative weight exceeds u · Σ weight,   weight = exp(l − max l)
  *
- * `u` is a Philox4x32-10 draw, counter (position, image), key (seed): an image does not depend on what else is in the
+ * `u` is a Philox4x32-10 draw, counter (position, identity), key (seed), both of the image: it does not depend on what else is in the
  * batch. The position is counted on the GPU, one up a draw, so a recorded draw needs nothing from the CPU. The first
  * tokens may be given: their draws keep what `tokens` holds already, and the later ones are as if they had been drawn.
  * One workgroup an image. Thresholds are found by radix search over the bits of the logits, not by sorting.
@@ -22,7 +22,7 @@ export interface DrawState {
   readonly token: Tensor;
   /** Draws so far, u32 [B]. */
   readonly drawn: Tensor;
-  /** Low and high word of the seed, identity of the first image, number of tokens given beforehand: u32 [4]. */
+  /** Of each image: low and high word of its seed, its identity, number of tokens given beforehand; u32 [B, 4]. */
   readonly seed: Tensor;
   /** The token of each image whose logits were the first not to be finite numbers, counted from 1; 0: none; u32 [B]. */
   readonly notFinite: Tensor;
@@ -173,7 +173,8 @@ function body({ GUIDED, GREEDY, HAS_TOP_K, HAS_TOP_P, LINE_END }: Constants): st
     workgroupBarrier();
     if (lane == 0) {
       // the thread whose share of the mass holds the point, and how far into it the point lies
-      let bits = philox(vec4u(position, seed[2] + image, 0, 0), vec2u(seed[0], seed[1])).x;
+      let own = 4 * image;
+      let bits = philox(vec4u(position, seed[own + 2], 0, 0), vec2u(seed[own], seed[own + 1])).x;
       var all = 0.0;
       for (var i = 0u; i < THREADS; i++) { all += sums[i]; }
       var left = f32(bits >> 8) * 0x1p-24 * all;
@@ -237,7 +238,7 @@ fn sumOf(base: u32, lane: u32, most: f32, threshold: u32, any: bool) -> f32 {
 fn finish(image: u32, position: u32, chosen: u32) {
   var id = FIRST + min(chosen, VOCABULARY - 1); // where no logit is a number, none is the largest
   ${Number(LINE_END) >= 0 ? 'if ((position + 1) % LINE == 0) { id = u32(LINE_END); }' : ''}
-  if (position < seed[3]) { id = tokens[image * sizes.positions + position]; }
+  if (position < seed[4 * image + 3]) { id = tokens[image * sizes.positions + position]; }
   tokens[image * sizes.positions + position] = id;
   token[image] = id;
   drawn[image] = position + 1;

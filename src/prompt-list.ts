@@ -1,0 +1,27 @@
+/** A prompt of any family as what it is: a list with one entry an image, and what is said of all of them. */
+
+const LISTS = ['classes', 'prompts', 'promptTokens', 'captions'] as const;
+
+/** How many images a prompt asks for; 0 for what is no prompt, which a model refuses in its own words. */
+export function imagesOf(prompt: object): number {
+  return listOf(prompt)?.[1].length ?? 0;
+}
+
+/**
+ * The prompt of some images of a batch, by their places in it.
+ *
+ * @example promptOf({ prompts: ['a cat', 'a dog'], width: 768 }, [1]) // { prompts: ['a dog'], width: 768 }
+ */
+export function promptOf<Prompt extends object>(prompt: Prompt, images: readonly number[]): Prompt {
+  const [name, list] = listOf(prompt) ?? [];
+  return name && list ? { ...prompt, [name]: images.map((image) => list[image]) } : prompt;
+}
+
+function listOf(prompt: object): readonly [name: string, list: readonly unknown[]] | undefined {
+  const lists = prompt as Readonly<Record<string, unknown>>;
+  for (const name of LISTS) {
+    const list = Object.hasOwn(lists, name) ? lists[name] : undefined;
+    if (Array.isArray(list)) return [name, list];
+  }
+  return undefined;
+}
