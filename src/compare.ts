@@ -4,7 +4,7 @@ import { KvStore } from './cache/kv-store.ts';
 import { type CacheOptions, planCache } from './cache/policy.ts';
 import { generate } from './generate.ts';
 import { GENERATE_OPTIONS, MODEL } from './generate-options.ts';
-import type { GeneratedImage } from './image.ts';
+import type { GeneratedImage } from './generated-image.ts';
 import { divergence } from './kernels/divergence.ts';
 import type { ImageModel } from './models/image-model.ts';
 import {

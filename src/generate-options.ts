@@ -1,15 +1,19 @@
 /** What `generate` takes. */
 
 import { CACHE_OPTIONS, type CacheOptions } from './cache/policy.ts';
+import type { Retention } from './cache/retention.ts';
+import type { GeneratedImage } from './generated-image.ts';
 import type { ImageModel } from './models/image-model.ts';
 import { type GivenTokens, SAMPLING_OPTIONS, type SamplingOptions } from './sampler.ts';
-import { callback, having, nested, required, signal } from './tensor/checks.ts';
+import { callback, having, nested, required, signal, whole } from './tensor/checks.ts';
 import type { OptionTable } from './tensor/options.ts';
 
 /** What to draw, how freely, and how much of it is remembered. */
 export interface GenerateOptions<Prompt> extends SamplingOptions {
   /** What to draw, for all images of the batch: for class-conditional models `{ classes: [207, 360] }`. */
   readonly prompt: Prompt;
+  /** Images of each prompt, one after the other. Default 1. */
+  readonly images?: number;
   /** How many lines of the image are remembered, and by which policy. Default: all. */
   readonly cache?: CacheOptions;
   /**
@@ -32,7 +36,14 @@ export interface LineProgress {
   readonly kvBytes: number;
   /** Tokens so far of each image; a read-back, made only when called. */
   readonly tokens: () => Promise<Uint32Array[]>;
+  /** The pictures so far, lines that are not drawn yet gray (`ImageDecoder.preview`); decoded only when called, before `onLine` ends. */
+  readonly preview: () => Promise<GeneratedImage[]>;
+  /** Which tokens are still remembered, by which layer, row and head; a read-back, made only when called, before `onLine` ends. */
+  readonly retained: () => Promise<Retention>;
 }
+
+/** Most images of one prompt: more than any device has room for. */
+const MOST_IMAGES = 2 ** 16;
 
 export const GENERATE_OPTIONS: OptionTable<GenerateOptions<object>> = {
   place: 'generate',
@@ -42,6 +53,7 @@ export const GENERATE_OPTIONS: OptionTable<GenerateOptions<object>> = {
       expected: 'an object such as { classes: [1] } or { prompts: ["a cat"] }',
       fits: (value): value is object => typeof value === 'object' && value !== null && !Array.isArray(value),
     }),
+    images: whole(1, MOST_IMAGES),
     cache: nested(CACHE_OPTIONS),
     tokens: {
       expected: 'a list of numbers, or a Uint32Array, of every image',

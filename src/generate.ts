@@ -9,17 +9,20 @@
 
 import { orAborted } from './abort.ts';
 import { planCache } from './cache/policy.ts';
+import { readRetention } from './cache/retention.ts';
 import { GENERATE_OPTIONS, type GenerateOptions, type LineProgress, MODEL } from './generate-options.ts';
-import { type GeneratedImage, ImageDecoder } from './image.ts';
+import type { GeneratedImage } from './generated-image.ts';
+import { ImageDecoder } from './image.ts';
 import type { ImageModel } from './models/image-model.ts';
 import { openCondition, openRun } from './open-run.ts';
+import { repeated } from './prompt-list.ts';
 import { expectGiven, resolveSampling, SAMPLING_OPTIONS, Sampler } from './sampler.ts';
 import { checkOptions, checkValue, pickOptions } from './tensor/options.ts';
 
-export type { GenerateOptions, LineProgress };
+export { GENERATE_OPTIONS, type GenerateOptions, type LineProgress };
 
 /**
- * Draws a batch of images, one for each prompt.
+ * Draws a batch of images, one for each prompt or `images` of them.
  *
  * Throws OptionError before anything is allocated; DeviceError before the first token where the device does not hold the
  * run, or when it fails; NotFiniteError at the end of a line; DecodeError, with the tokens, when it fails after the last;
@@ -34,7 +37,8 @@ export async function generate<Prompt>(
 ): Promise<GeneratedImage[]> {
   const options = checkOptions(GENERATE_OPTIONS, given) as GenerateOptions<Prompt>;
   const { runtime } = checkValue('model', MODEL, model);
-  const { prompt, signal, onLine, tokens = [] } = options;
+  const { signal, onLine, tokens = [] } = options;
+  const prompt = repeated(options.prompt, options.images);
   const grid = model.grid(prompt);
   const sampling = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), model.defaults);
   const plan = planCache(options.cache ?? {}, grid);
@@ -53,7 +57,13 @@ export async function generate<Prompt>(
     run.drawLine(head.check);
     await orAborted(head.settled(), signal);
     const { drawn } = run;
-    await orAborted(onLine?.({ line, lines: grid.lines, kvBytes: store.bytes, tokens: () => soFar(drawn) }), signal);
+    const progress: LineProgress = {
+      ...{ line, lines: grid.lines, kvBytes: store.bytes },
+      tokens: () => soFar(drawn),
+      preview: async () => await decoder.preview(await soFar(drawn), signal),
+      retained: () => readRetention(store),
+    };
+    await orAborted(onLine?.(progress), signal);
   }
   const images = await head.read();
   run.dispose(); // keys and values, before pixels take their place

@@ -1,19 +1,10 @@
 /** From tokens to pictures. */
 
+import { GeneratedImage } from './generated-image.ts';
 import type { ImageModel, LineGrid } from './models/image-model.ts';
 import { DecodeError, DeviceError } from './tensor/errors.ts';
 import type { Program } from './tensor/program.ts';
 import type { Tensor } from './tensor/tensor.ts';
-
-/** A picture, and the tokens it was decoded from. */
-export interface GeneratedImage {
-  readonly width: number;
-  readonly height: number;
-  /** RGB, 8 bits, row major: [height, width, 3]. */
-  readonly pixels: Uint8Array<ArrayBuffer>;
-  /** The tokens it was decoded from, in raster order, ends of lines included. */
-  readonly tokens: Uint32Array;
-}
 
 /** What undrawn pixels of a preview are: the middle of the range, as a decoder gives for nothing at all. */
 const EMPTY = 128;
@@ -50,7 +41,8 @@ export class ImageDecoder {
     for (const tokens of images) {
       signal?.throwIfAborted();
       try {
-        pictures.push({ width, height, pixels: toBytes(await this.#values(tokens), rounding), tokens });
+        const pixels = toBytes(await this.#values(tokens), rounding);
+        pictures.push(new GeneratedImage({ width, height, pixels, tokens }));
       } catch (error) {
         if (!(error instanceof DeviceError)) throw error;
         throw new DecodeError(error.message, images, { cause: error });
@@ -76,7 +68,7 @@ export class ImageDecoder {
     return pictures.map((picture, i) => {
       const tokens = images[i]!; // as many
       const drawn = (tokens.length / lineLength) * this.model.patch * picture.width * 3;
-      return { ...picture, tokens, pixels: picture.pixels.fill(EMPTY, drawn) };
+      return new GeneratedImage({ ...picture, tokens, pixels: picture.pixels.fill(EMPTY, drawn) });
     });
   }
 

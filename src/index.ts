@@ -2,9 +2,11 @@
 /** The public names. */
 
 export { type CacheOptions, type CachePlan, type EvictionPolicy, type PolicyName, planCache } from './cache/policy.ts';
+export { FATES, type Retention } from './cache/retention.ts';
 export { type CompareOptions, type Comparison, compare } from './compare.ts';
+export { type DrawEvent, draw } from './draw.ts';
 export { type GenerateOptions, generate, type LineProgress } from './generate.ts';
-export type { GeneratedImage } from './image.ts';
+export { GeneratedImage, type ImageParts } from './generated-image.ts';
 export type { ChameleonOptions } from './models/chameleon/config.ts';
 export type { ModelDefinition } from './models/family.ts';
 export type { ImageModel, LineGrid } from './models/image-model.ts';
@@ -28,8 +30,9 @@ export {
 export type { TextPrompt } from './models/text/prompt.ts';
 export { loadTokenizer, type TextTokenizer, type TokenizerOptions } from './models/text/tokenizer/tokenizer.ts';
 export { type MemoryPlan, type PlanOptions, plan } from './plan.ts';
-export { encodePng, readRecipe } from './png.ts';
-export { type Recipe, type RecipePrompt, recipeFor } from './recipe.ts';
+export { encodePng, type Picture, readRecipe } from './png.ts';
+export type { Recipe, RecipePrompt } from './recipe.ts';
+export { recipeFor } from './recipe-for.ts';
 export type { GivenTokens, SamplingOptions } from './sampler.ts';
 export { type Checkpoint, openCheckpoint, type StoredTensor } from './tensor/checkpoint/checkpoint.ts';
 export { type FilesOptions, type OpenedFiles, openFiles } from './tensor/checkpoint/open-files.ts';

@@ -1,7 +1,6 @@
 /** Pictures as PNG files, with what they were drawn from. */
 
 import { decode, encode } from 'fast-png';
-import type { GeneratedImage } from './image.ts';
 import { parseRecipe, type Recipe, recipeText } from './recipe.ts';
 import { instance, text, whole } from './tensor/checks.ts';
 import { FormatError } from './tensor/errors.ts';
@@ -10,10 +9,18 @@ import { type Check, checkValue } from './tensor/options.ts';
 /** Longest side of a PNG that viewers take. */
 const MOST_PIXELS = 2 ** 16;
 
-export const IMAGE: Check<Pick<GeneratedImage, 'width' | 'height' | 'pixels'>> = {
+/** Pixels of a picture. */
+export interface Picture {
+  readonly width: number;
+  readonly height: number;
+  /** RGB, 8 bits, row major: [height, width, 3]. */
+  readonly pixels: Uint8Array<ArrayBuffer>;
+}
+
+export const IMAGE: Check<Picture> = {
   expected: `an image { width, height, pixels } of 3 bytes a pixel, at most ${MOST_PIXELS} pixels a side`,
-  fits: (value): value is Pick<GeneratedImage, 'width' | 'height' | 'pixels'> => {
-    const { width, height, pixels } = value as GeneratedImage; // what has no such fields throws, and so does not fit
+  fits: (value): value is Picture => {
+    const { width, height, pixels } = value as Picture; // what has no such fields throws, and so does not fit
     const isSide = whole(1, MOST_PIXELS).fits;
     const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
     return isSide(width) && isSide(height) && isBytes && pixels.length === 3 * width * height;
@@ -30,10 +37,7 @@ export const PNG = instance<Uint8Array>('bytes (a Uint8Array)', () => Uint8Array
  * const [image] = await generate(model, { prompt: { classes: [84] } });
  * const url = URL.createObjectURL(new Blob([encodePng(image)], { type: 'image/png' }));
  */
-export function encodePng(
-  image: Pick<GeneratedImage, 'width' | 'height' | 'pixels'>,
-  recipe?: Recipe,
-): Uint8Array<ArrayBuffer> {
+export function encodePng(image: Picture, recipe?: Recipe): Uint8Array<ArrayBuffer> {
   const { width, height, pixels } = checkValue('image', IMAGE, image);
   const chunks = recipe && { text: recipeText(recipe) };
   return new Uint8Array(encode({ width, height, data: pixels, channels: 3, depth: 8, ...chunks }));

@@ -17,6 +17,12 @@ export function promptOf<Prompt extends object>(prompt: Prompt, images: readonly
   return name && list ? { ...prompt, [name]: images.map((image) => list[image]) } : prompt;
 }
 
+/** A prompt with each of its entries `times` times, one after the other. */
+export function repeated<Prompt>(prompt: Prompt, times = 1): Prompt {
+  const images = Array.from({ length: imagesOf(prompt as object) * times }, (_, image) => Math.floor(image / times));
+  return promptOf(prompt as object, images) as Prompt;
+}
+
 function listOf(prompt: object): readonly [name: string, list: readonly unknown[]] | undefined {
   const lists = prompt as Readonly<Record<string, unknown>>;
   for (const name of LISTS) {

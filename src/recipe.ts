@@ -1,14 +1,8 @@
 /** What a picture was drawn from: kept in its PNG, and enough to draw it again. */
 
-import { type CacheOptions, type PolicyName, planCache } from './cache/policy.ts';
-import { GENERATE_OPTIONS, type GenerateOptions } from './generate-options.ts';
-import type { ImageModel } from './models/image-model.ts';
-import { imagesOf, promptOf } from './prompt-list.ts';
-import { type ImageSampling, resolveSampling, SAMPLING_OPTIONS, samplingOfImages } from './sampler.ts';
-import { whole } from './tensor/checks.ts';
-import { FormatError, OptionError } from './tensor/errors.ts';
-import { checkOptions, checkValue, pickOptions } from './tensor/options.ts';
-import { VERSION } from './version.ts';
+import type { CacheOptions } from './cache/policy.ts';
+import type { ImageSampling } from './sampler.ts';
+import { FormatError } from './tensor/errors.ts';
 
 /** The prompt of one image, in the form that a batch has. */
 export type RecipePrompt =
@@ -28,36 +22,6 @@ export interface Recipe {
   readonly cache: CacheOptions;
   /** How the model was loaded, as far as the caller tells: `dtype`, and where the checkpoints came from. */
   readonly loaded: Readonly<Record<string, string>>;
-}
-
-/**
- * The recipe of image number `image` of a run of `generate`.
- *
- * Throws OptionError for a prompt of features, which a picture cannot hold, and for an image that the run does not have.
- *
- * @example
- * const options = { prompt: { classes: [84, 132] }, seed: 7 };
- * const images = await generate(model, options);
- * await writeFile('second.png', encodePng(images[1], recipeFor(model, options, 1)));
- */
-export function recipeFor<Prompt>(
-  model: Pick<ImageModel<Prompt>, 'name' | 'defaults' | 'grid'>,
-  given: GenerateOptions<Prompt>,
-  image: number,
-  loaded: Readonly<Record<string, string>> = {},
-): Recipe {
-  const options = checkOptions(GENERATE_OPTIONS, given) as GenerateOptions<Prompt>;
-  checkValue('image', whole(0), image);
-  const sampling = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), model.defaults);
-  const { policy } = planCache(options.cache ?? {}, model.grid(options.prompt));
-  return {
-    version: VERSION,
-    model: model.name,
-    prompt: recipePrompt(options.prompt as object, image),
-    sampling: samplingOfImages(sampling, imagesOf(options.prompt as object))[image]!,
-    cache: { ...options.cache, policy: policy.name as PolicyName },
-    loaded,
-  };
 }
 
 /** As the text chunks of a PNG: who drew it and what, for any viewer, and the whole as JSON in ASCII. */
@@ -99,12 +63,4 @@ export function parseRecipe(place: string, text: Readonly<Record<string, string>
       `${place}: expected a recipe with version, model, prompt, sampling, cache and loaded, got '${json.slice(0, 40)}'`,
     );
   return recipe as Recipe;
-}
-
-function recipePrompt(prompt: object, image: number): RecipePrompt {
-  const images = imagesOf(prompt);
-  if (images === 0 || 'captions' in prompt)
-    throw new OptionError('recipe: expected a prompt of classes, words or tokens, got features');
-  if (image >= images) throw new OptionError(`recipe: expected an image from 0 to ${images - 1}, got ${image}`);
-  return promptOf(prompt, [image]) as RecipePrompt;
 }

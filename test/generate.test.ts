@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type CacheOptions, planCache } from '../src/cache/policy.ts';
 import { type GenerateOptions, generate } from '../src/generate.ts';
-import type { GeneratedImage } from '../src/image.ts';
+import type { GeneratedImage } from '../src/generated-image.ts';
 import type { ImageModel } from '../src/models/image-model.ts';
 import type { LlamaGenPrompt } from '../src/models/llamagen/condition.ts';
 import type { Counters } from '../src/tensor/counters.ts';

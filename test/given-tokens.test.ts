@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type GenerateOptions, generate } from '../src/generate.ts';
-import type { GeneratedImage } from '../src/image.ts';
+import type { GeneratedImage } from '../src/generated-image.ts';
 import type { ImageModel } from '../src/models/image-model.ts';
 import type { LlamaGenPrompt } from '../src/models/llamagen/condition.ts';
 import type { TextPrompt } from '../src/models/text/prompt.ts';

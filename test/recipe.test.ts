@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { decode, encode } from 'fast-png';
 import { encodePng, readRecipe } from '../src/png.ts';
-import { recipeFor, recipeText } from '../src/recipe.ts';
+import { recipeText } from '../src/recipe.ts';
+import { recipeFor } from '../src/recipe-for.ts';
 import { FormatError, OptionError } from '../src/tensor/errors.ts';
 import { VERSION } from '../src/version.ts';
 

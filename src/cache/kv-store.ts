@@ -120,11 +120,12 @@ export class KvStore {
     const endsLine = (token + 1) % lineLength === 0 && token + 1 < lines * lineLength;
     const end = endsLine ? this.#table.endLine() : undefined;
     const evicts = end?.kind === 'evict';
+    const summaries = this.liveSummaries;
     const words = stepWords({
       ...{ token, slot, extent, deadFrom, deadTo },
       ...observation(this.plan, this.shape, token),
-      summariesFrom: this.#hasEvicted ? this.#summaries.from : 0,
-      summariesTo: this.#hasEvicted ? this.#summaries.to : 0,
+      summariesFrom: summaries.from,
+      summariesTo: summaries.to,
       leavingSlot: evicts ? end.leavingSlot : 0,
       isFirst: evicts && end.isFirst ? 1 : 0,
     });
@@ -144,12 +145,17 @@ export class KvStore {
     return this.#evicting?.scratchBytes ?? 0;
   }
 
-  /** Which slots are live after the last token placed; for tests. */
+  /** Slots that hold summaries now. */
+  get liveSummaries(): { readonly from: number; readonly to: number } {
+    return this.#hasEvicted ? this.#summaries : { from: 0, to: 0 };
+  }
+
+  /** Which slots are live after the last token placed. */
   get table(): PageTable {
     return this.#table;
   }
 
-  /** Positions in the slots of a layer, [R, G, S], as last written: slots that the page table calls dead hold old ones. For tests. */
+  /** Positions in the slots of a layer, [R, G, S], as last written: slots that the page table calls dead hold old ones. */
   async positions(layer: number): Promise<Uint32Array> {
     return (await this.#read(layer, ({ positions }) => positions)) as Uint32Array;
   }

@@ -37,6 +37,8 @@ export type LineEnd =
       readonly isFirst: boolean;
     };
 
+const NOTHING: Placement = { slot: 0, extent: 0, deadFrom: 0, deadTo: 0 };
+
 export class PageTable {
   readonly #roles: PageRole[];
   /** Pages of whole recent lines, oldest first. */
@@ -44,6 +46,7 @@ export class PageTable {
   #current = 0;
   #usedPages = 0;
   #placed = 0;
+  #placement: Placement = NOTHING;
   /** True between the last token of a line and `endLine`. */
   #lineIsFull = false;
 
@@ -69,6 +72,14 @@ export class PageTable {
     return this.#current;
   }
 
+  /** Tokens of the image that were placed, and where the last of them went. */
+  get placed(): number {
+    return this.#placed;
+  }
+  get placement(): Placement {
+    return this.#placement;
+  }
+
   /** How many slots hold a live image token; the condition's are not counted. */
   get liveSlots(): number {
     const { lineLength } = this.shape;
@@ -87,8 +98,11 @@ export class PageTable {
     const extent = conditionTokens + this.#usedPages * lineLength;
     this.#placed++;
     this.#lineIsFull = column === lineLength - 1;
-    if (this.#current === this.#usedPages - 1) return { slot, extent: slot + 1, deadFrom: 0, deadTo: 0 };
-    return { slot, extent, deadFrom: slot + 1, deadTo: first + lineLength };
+    this.#placement =
+      this.#current === this.#usedPages - 1
+        ? { slot, extent: slot + 1, deadFrom: 0, deadTo: 0 }
+        : { slot, extent, deadFrom: slot + 1, deadTo: first + lineLength };
+    return this.#placement;
   }
 
   /** Ends the line whose last token was placed, and opens the next line's page. Not for the last line of the image. */
@@ -120,6 +134,7 @@ export class PageTable {
     this.#roles.fill('free');
     this.#recent = [];
     this.#placed = 0;
+    this.#placement = NOTHING;
     this.#lineIsFull = false;
     this.#usedPages = 1;
     this.#open(0);

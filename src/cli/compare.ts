@@ -8,12 +8,12 @@ import { encodePng } from '../png.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import { OptionError } from '../tensor/errors.ts';
 import { Runtime } from '../tensor/runtime.ts';
+import { expectWritable, writeWhole } from '../tensor/source/write-node.ts';
 import { classIds } from './classes.ts';
 import { interruptible } from './exit.ts';
 import { defined, hubEnvironment, megabytes, number, table } from './options.ts';
 import { progressBar } from './progress.ts';
 import { contactSheet } from './sheet.ts';
-import { expectWritable, writeWhole } from './write.ts';
 
 interface CompareFlags {
   readonly model?: string;

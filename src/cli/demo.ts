@@ -7,12 +7,12 @@ import { loadModel } from '../models/load-model.ts';
 import { encodePng } from '../png.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import { Runtime } from '../tensor/runtime.ts';
+import { expectWritable, writeWhole } from '../tensor/source/write-node.ts';
 import { classIds } from './classes.ts';
 import { failed, interruptible } from './exit.ts';
 import { megabytes, number, table } from './options.ts';
 import { type MeasuredRun, measuredRun } from './run.ts';
 import { contactSheet } from './sheet.ts';
-import { expectWritable, writeWhole } from './write.ts';
 
 const EMOJI = ['grinning', 'smiley_cat', 'watermelon', 'cherries', 'rooster', 'banana', 'waffle', 'rat'];
 const SETTINGS = [

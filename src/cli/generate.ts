@@ -9,12 +9,14 @@ import { DTYPE, type LoadModelOptions, loadModel } from '../models/load-model.ts
 import { EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, modelDefinition, modelName, type Prompt } from '../models/registry.ts';
 import type { ImageSize } from '../models/text/prompt.ts';
 import { encodePng, readRecipe } from '../png.ts';
-import { type Recipe, recipeFor } from '../recipe.ts';
+import type { Recipe } from '../recipe.ts';
+import { recipeFor } from '../recipe-for.ts';
 import { resolveSampling } from '../sampler.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import { OptionError } from '../tensor/errors.ts';
 import { checkValue } from '../tensor/options.ts';
 import { Runtime } from '../tensor/runtime.ts';
+import { expectWritable, writeWhole } from '../tensor/source/write-node.ts';
 import { VERSION } from '../version.ts';
 import { classIds } from './classes.ts';
 import { interruptible } from './exit.ts';
@@ -29,7 +31,6 @@ import {
 } from './options.ts';
 import { progressBar } from './progress.ts';
 import { measuredRun } from './run.ts';
-import { expectWritable, writeWhole } from './write.ts';
 
 interface GenerateFlags extends CacheFlags {
   readonly model?: string;

@@ -1,7 +1,7 @@
 /** One measured run of the corridor, for the commands. */
 
 import { type GenerateOptions, generate, type LineProgress } from '../generate.ts';
-import type { GeneratedImage } from '../image.ts';
+import type { GeneratedImage } from '../generated-image.ts';
 import type { ImageModel } from '../models/image-model.ts';
 import { progressBar } from './progress.ts';
 

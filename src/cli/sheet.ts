@@ -1,6 +1,6 @@
 /** A contact sheet: one row of pictures a setting, scaled up, on white. */
 
-import type { GeneratedImage } from '../image.ts';
+import type { GeneratedImage } from '../generated-image.ts';
 
 export interface SheetRow {
   readonly images: readonly GeneratedImage[];

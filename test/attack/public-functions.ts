@@ -2,14 +2,16 @@
 
 import { CACHE_OPTIONS, GRID, planCache } from '../../src/cache/policy.ts';
 import { COMPARE_OPTIONS, compare } from '../../src/compare.ts';
+import { draw } from '../../src/draw.ts';
 import { generate } from '../../src/generate.ts';
 import { GENERATE_OPTIONS, MODEL as IMAGE_MODEL } from '../../src/generate-options.ts';
+import { GeneratedImage, type ImageParts } from '../../src/generated-image.ts';
 import { LOAD_MODEL, loadModel } from '../../src/models/load-model.ts';
 import { type FamilyModel, MODEL_NAMES, modelDefinition, modelName } from '../../src/models/registry.ts';
 import { loadTokenizer, TOKENIZER_OPTIONS } from '../../src/models/text/tokenizer/tokenizer.ts';
 import { PLAN_OPTIONS, plan } from '../../src/plan.ts';
 import { encodePng, IMAGE, PNG, readRecipe } from '../../src/png.ts';
-import { recipeFor } from '../../src/recipe.ts';
+import { recipeFor } from '../../src/recipe-for.ts';
 import { openCheckpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
 import { FILES_OPTIONS, FILES_SOURCE, openFiles } from '../../src/tensor/checkpoint/open-files.ts';
 import { instance, listOf, oneOf, text, whole } from '../../src/tensor/checks.ts';
@@ -63,6 +65,11 @@ export async function publicFunctions(): Promise<{
       values: [value(IMAGE_MODEL, (given) => generate(given, { prompt: prompt as never }))],
       options: options(GENERATE_OPTIONS, { prompt }, (given) => generate(model, given as { prompt: typeof prompt })),
     },
+    {
+      name: 'draw',
+      options: options(GENERATE_OPTIONS, { prompt }, (given) => draw(model, given as { prompt: typeof prompt }).next()),
+    },
+    { name: 'GeneratedImage', values: [value(IMAGE, (image) => new GeneratedImage(image as ImageParts))] },
     {
       name: 'compare',
       values: [value(IMAGE_MODEL, (given) => compare(given, { prompt: prompt as never, settings }))],

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { failed, interruptible } from '../../src/cli/exit.ts';
 import { table } from '../../src/cli/options.ts';
-import { expectWritable, writeWhole } from '../../src/cli/write.ts';
 import { OptionError } from '../../src/tensor/errors.ts';
+import { expectWritable, writeWhole } from '../../src/tensor/source/write-node.ts';
 
 const PICTURE = new TextEncoder().encode('a picture');
 

@@ -34,6 +34,11 @@ export async function folderSet(_path: string): Promise<FileSet | undefined> {
   return undefined;
 }
 
+/** Throws OptionError: a page writes no files. */
+export async function writeWhole(path: string, _bytes: Uint8Array): Promise<void> {
+  throw new OptionError(`save: expected Node, got a page for '${path}'; offer a download of toBlob()`);
+}
+
 /** A file that ships with this package. Throws NotFoundError for one that pages do not get. */
 export async function packagedSource(path: string): Promise<ByteSource> {
   const url = PACKAGED[path]?.();

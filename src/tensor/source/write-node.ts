@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { access, constants, lstat, open, readlink, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { OptionError } from '../tensor/errors.ts';
+import { OptionError } from '../errors.ts';
 
 /** Of most file systems. */
 const MOST_NAME_BYTES = 255;
