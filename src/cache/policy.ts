@@ -89,7 +89,7 @@ export interface CachePlan {
  * of queries that is longer than a line.
  *
  * @example
- * const { anchorTokens, survivors, summaries } = planCache({ budgetLines: 6 }, { lines: 24, lineLength: 24 }); // 4, 86, 6
+ * const { anchorTokens, survivors, summaries } = planCache({ budgetLines: 6 }, { lines: 24, lineLength: 24 }); // 8, 82, 6
  */
 export function planCache(
   given: CacheOptions,
@@ -100,7 +100,8 @@ export function planCache(
   const { lines, lineLength } = grid;
   const policy = findPolicy(options);
   const budgetLines = whole('budgetLines', options.budgetLines ?? lines, 1);
-  const budget = { lines, lineLength, budgetLines };
+  const recentLines = whole('recentLines', options.recentLines ?? 1, 0);
+  const budget = { lines, lineLength, budgetLines, recentLines };
   if (options.anchorTokens !== undefined && options.anchorLines !== undefined)
     throw new OptionError('cache.anchorLines: expected none beside cache.anchorTokens; give one of them');
   const anchorLines = options.anchorLines === undefined ? undefined : whole('anchorLines', options.anchorLines, 0);
@@ -108,8 +109,7 @@ export function planCache(
     anchorLines === undefined
       ? whole('anchorTokens', options.anchorTokens ?? policy.anchorTokens?.(budget) ?? 0, 0)
       : anchorLines * lineLength;
-  const recentLines = whole('recentLines', options.recentLines ?? 1, 0);
-  const pinned = { ...budget, anchorTokens, recentLines };
+  const pinned = { ...budget, anchorTokens };
   const summaries = whole('summaries', options.summaries ?? policy.summaries?.(pinned) ?? 0, 0);
   const scoreScope = oneOf('scoreScope', options.scoreScope ?? 'head', ['head', 'layer']);
   const rowScope = oneOf('rowScope', options.rowScope ?? policy.rowScope ?? 'row', ['row', 'image']);

@@ -133,6 +133,35 @@ describe('cache options', () => {
     assert.equal(planCache({ budgetLines: 4 }, SQUARE).policy.name, 'summary');
   });
 
+  it('pin by default the first eight tokens, and beyond a quarter of the image half of the kept lines', () => {
+    const wanted = [
+      [16, 3, 4, 4],
+      [16, 4, 8, 6],
+      [16, 5, 16, 6],
+      [16, 8, 48, 6],
+      [24, 6, 8, 6],
+      [24, 8, 48, 6],
+      [3, 2, 4, 4],
+    ] as const;
+    for (const [lines, budgetLines, ...counts] of wanted) {
+      const { anchorTokens, summaries } = planCache(
+        { budgetLines, recentLines: budgetLines > 2 ? 1 : 0 },
+        { lines, lineLength: 16 },
+      );
+      assert.deepEqual([anchorTokens, summaries], counts, `${budgetLines} of ${lines}`);
+    }
+  });
+
+  it('have defaults that fit into every budget with a line to keep', () => {
+    const property = (lines: number, lineLength: number, recentLines: number, extra: number) => {
+      const plan = planCache({ budgetLines: recentLines + 2 + extra, recentLines }, { lines, lineLength });
+      if (plan.keptLines > 0) assert.ok(plan.survivors >= plan.summaries, `${plan.survivors} ${plan.summaries}`);
+    };
+    const small = fc.nat({ max: 12 });
+    const from1 = fc.integer({ min: 1, max: 40 });
+    fc.assert(fc.property(from1, from1, small, small, property), { numRuns: 1000 });
+  });
+
   it('names the new name of a policy that has been renamed', () => {
     assert.throws(() => planCache({ policy: 'linear' as never, budgetLines: 4 }, SQUARE), /expected line-ar/);
   });

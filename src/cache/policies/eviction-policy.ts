@@ -6,12 +6,13 @@ export interface Budget {
   readonly lineLength: number;
   /** Lines held at any step, the one being drawn included. */
   readonly budgetLines: number;
+  /** Newest whole lines that stay at least. */
+  readonly recentLines: number;
 }
 
-/** Options that a policy divides its lines by: what the caller gave, else the policy's own. */
+/** The same with the anchors: what the caller gave, else the policy's own. */
 export interface Pinned extends Budget {
   readonly anchorTokens: number;
-  readonly recentLines: number;
 }
 
 /** Whose attention the candidates' is the sum of: of the line just finished, of all so far, of the line's last n tokens. */
