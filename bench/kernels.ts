@@ -112,9 +112,9 @@ export async function storeRows(runtime: Runtime): Promise<Row[]> {
       using step = await runtime.record('attend', () =>
         store.decode.attend(0, qkv, { angles, pairing: 'interleaved' }),
       );
-      let ends: ReturnType<typeof store.place> = [];
+      let ends: ReturnType<typeof store.advance> = [];
       for (let token = 0; token < lines * lines - 1; token++) {
-        const after = store.place(token);
+        const after = store.advance();
         if (after.length > 1) ends = after;
       }
       const bytes = store.bytes;

@@ -1,12 +1,14 @@
 /** The cost of forgetting: what policies at budgets do to a model, against its own full cache. */
 
-import { KvStore } from './cache/kv-store.ts';
+import { orAborted } from './abort.ts';
 import { type CacheOptions, planCache } from './cache/policy.ts';
 import { generate } from './generate.ts';
 import { GENERATE_OPTIONS, MODEL } from './generate-options.ts';
 import type { GeneratedImage } from './generated-image.ts';
 import { divergence } from './kernels/divergence.ts';
+import type { DrawRange } from './kernels/sample.ts';
 import type { ImageModel } from './models/image-model.ts';
+import { type Head, openCondition, openRun } from './open-run.ts';
 import {
   expectGiven,
   type GivenTokens,
@@ -18,6 +20,7 @@ import {
 import { callback, listOf, required } from './tensor/checks.ts';
 import { OptionError } from './tensor/errors.ts';
 import { checkOptions, checkValue, type OptionTable, pickOptions } from './tensor/options.ts';
+import type { Runtime } from './tensor/runtime.ts';
 import type { Tensor } from './tensor/tensor.ts';
 
 /** What is drawn, and which caches are compared. */
@@ -137,37 +140,63 @@ async function forced<Prompt>(
   cache: CacheOptions,
 ): Promise<{ readonly sums: Float32Array; readonly kvBytes: number }> {
   const { runtime, imageTokens } = model;
-  const { guidanceScale, temperature, signal } = options;
+  const { guidanceScale, temperature, tokens: given, signal } = options;
   const grid = model.grid(options.prompt);
-  const count = grid.lines * grid.lineLength;
-  using condition = model.condition(options.prompt, guidanceScale > 1);
-  const { rows, images, promptLength } = condition;
-  const shape = { ...model.geometry, ...grid, ...condition, condition: promptLength, dtype: model.kvDtype };
-  const sampling = resolveSampling({ guidanceScale, temperature: 0, topK: 0, topP: 1 }, {});
   const range = { ...grid, ...imageTokens };
-  using draw = Sampler.open(runtime, images, { range, sampling, given: options.tokens });
-  using whole = await KvStore.open(runtime, shape, planCache({}, grid));
-  using kept = await KvStore.open(runtime, shape, planCache(cache, grid));
-  using sums = runtime.tensor([images, count, 3], 'f32', 'sums');
-  using calls = runtime.tensor([images], 'u32', 'calls');
-  const both = (embedded: () => Tensor, phase: 'prefill' | 'decode', tokens: number) => {
-    const reference = model.logits(embedded(), whole[phase], tokens);
-    const other = model.logits(embedded(), kept[phase], tokens);
-    draw.next(reference);
+  const condition = openCondition(model, options.prompt, guidanceScale > 1);
+  const plans = [planCache({}, grid), planCache(cache, grid)] as const;
+  using run = await openRun(model, { condition, grid, plans }, (images) =>
+    runtime.memory.together(() => new Judge(runtime, images, { range, given, guidanceScale, temperature })),
+  );
+  for (let line = 0; line < grid.lines; line++) {
+    run.drawLine(run.head.draw.check);
+    await orAborted(run.head.draw.settled(), signal);
+  }
+  return { sums: (await run.head.sums.read()) as Float32Array, kvBytes: run.stores[1]!.bytes };
+}
+
+interface JudgeOptions {
+  readonly range: DrawRange;
+  readonly given: readonly GivenTokens[] | undefined;
+  readonly guidanceScale: number;
+  readonly temperature: number;
+}
+
+/** Feeds what the reference finds likeliest, and measures how far the other is from it. */
+class Judge implements Head<Tensor, void> {
+  readonly draw: Sampler;
+  /** f32 [B, N, 3], see `divergence`. */
+  readonly sums: Tensor;
+  readonly #calls: Tensor;
+
+  constructor(
+    runtime: Runtime,
+    images: number,
+    private readonly options: JudgeOptions,
+  ) {
+    const { range, given, guidanceScale } = options;
+    const sampling = resolveSampling({ guidanceScale, temperature: 0, topK: 0, topP: 1 }, {});
+    this.draw = Sampler.open(runtime, images, { range, sampling, given });
+    this.sums = runtime.tensor([images, range.lines * range.lineLength, 3], 'f32', 'sums');
+    this.#calls = runtime.tensor([images], 'u32', 'calls');
+  }
+
+  get token(): Tensor {
+    return this.draw.token;
+  }
+
+  next(reference: Tensor, other: Tensor): void {
+    const { range, guidanceScale, temperature } = this.options;
+    this.draw.next(reference);
     divergence({
-      ...{ reference, other, token: draw.token, first: imageTokens.first, sums, calls },
+      ...{ reference, other, token: this.token, first: range.first, sums: this.sums, calls: this.#calls },
       ...{ guidanceScale, temperature },
     });
-  };
-  using prefill = await runtime.record('prefill', () => both(() => condition.embeddings(), 'prefill', promptLength));
-  using step = await runtime.record('step', () => both(() => model.embed(draw.token, rows), 'decode', 1));
-  prefill.run();
-  for (let i = 0; i < count - 1; i++) {
-    const ends = [...whole.place(i), ...kept.place(i)];
-    runtime.run(step, ...ends);
-    if ((i + 2) % grid.lineLength !== 0) continue;
-    await runtime.settled();
-    signal?.throwIfAborted();
   }
-  return { sums: (await sums.read()) as Float32Array, kvBytes: kept.bytes };
+
+  dispose(): void {
+    this.draw.dispose();
+    this.sums.dispose();
+    this.#calls.dispose();
+  }
 }

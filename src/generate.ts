@@ -48,7 +48,7 @@ export async function generate<Prompt>(
 
   using condition = openCondition(model, prompt, sampling.guidanceScale > 1);
   using decoder = await ImageDecoder.open(model, grid);
-  using run = await openRun(model, { condition, grid, plan }, (images) =>
+  using run = await openRun(model, { condition, grid, plans: [plan] }, (images) =>
     Sampler.open(runtime, images, { range, sampling, given: tokens }),
   );
   const { head, store } = run;

@@ -40,9 +40,9 @@ export async function traceLogits<Prompt>(
   if (!Number.isSafeInteger(lines) || lines < 1 || lines > grid.lines)
     throw new OptionError(`lines: expected a whole number from 1 to ${grid.lines}, got ${lines}`);
   const shown = { ...grid, lines };
-  const plan = planCache({}, shown);
   using condition = openCondition(model, prompt, false);
-  using run = await openRun(model, { condition, grid: shown, plan }, (images) => new Teacher(runtime, images));
+  const options = { condition, grid: shown, plans: [planCache({}, shown)] } as const;
+  using run = await openRun(model, options, (images) => new Teacher(runtime, images));
   const { images } = condition;
 
   const steps = lines * grid.lineLength;

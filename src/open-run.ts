@@ -1,4 +1,4 @@
-/** What stands before the first token: the prompt on the GPU, the store, and the two programs that draw. */
+/** What stands before the first token: the prompt on the GPU, what remembers, and the two programs that draw. */
 
 import { KvStore } from './cache/kv-store.ts';
 import type { CachePlan } from './cache/policy.ts';
@@ -23,13 +23,14 @@ export interface RunOptions {
   /** From `openCondition`; the run's from here on. */
   readonly condition: Condition;
   readonly grid: LineGrid;
-  readonly plan: CachePlan;
+  /** One of each store. The model runs once for each, and all are fed the same tokens. */
+  readonly plans: readonly [CachePlan, ...CachePlan[]];
 }
 
-/** What becomes of the logits: `next` records it, and leaves in `token` what is fed next; u32 [B]. */
+/** What becomes of the logits of each store: `next` records it, and leaves in `token` what is fed next; u32 [B]. */
 export interface Head<Logits, Result> {
   readonly token: Tensor;
-  next(logits: Logits): Result;
+  next(...logits: readonly Logits[]): Result;
   dispose(): void;
 }
 
@@ -61,7 +62,7 @@ export function openCondition<Prompt>(
  */
 export async function openRun<Logits, Drawing extends Head<Logits, unknown>>(
   model: RunModel<Logits>,
-  { condition, grid, plan }: RunOptions,
+  { condition, grid, plans }: RunOptions,
   openHead: (images: number) => Drawing,
 ): Promise<Run<Drawing, ReturnType<Drawing['next']>>> {
   const { runtime, geometry, kvDtype: dtype } = model;
@@ -74,16 +75,18 @@ export async function openRun<Logits, Drawing extends Head<Logits, unknown>>(
     const { rows, images, promptLength } = condition;
     const head = own(openHead(images));
     const shape = { ...geometry, ...grid, ...condition, condition: promptLength, dtype };
-    const store = own(await KvStore.prepare(runtime, shape, plan));
-    const next = (logits: Logits) => head.next(logits) as ReturnType<Drawing['next']>;
+    const stores: KvStore[] = [];
+    for (const plan of plans) stores.push(own(await KvStore.prepare(runtime, shape, plan)));
+    const next = (x: Tensor, phase: 'prefill' | 'decode', tokens: number) =>
+      head.next(...stores.map((store) => model.logits(x, store[phase], tokens))) as ReturnType<Drawing['next']>;
     const { prefill, step } = await runtime.recordAll({
-      prefill: () => next(model.logits(condition.embeddings(), store.prefill, promptLength)),
-      step: () => next(model.logits(model.embed(head.token, rows), store.decode, 1)),
+      prefill: () => next(condition.embeddings(), 'prefill', promptLength),
+      step: () => next(model.embed(head.token, rows), 'decode', 1),
     });
     own(prefill);
     own(step);
-    await store.recordLineEnd();
-    return new Run({ runtime, grid, condition, head, store, prefill, step, owned });
+    for (const store of stores) await store.recordLineEnd();
+    return new Run({ runtime, grid, condition, head, stores, prefill, step, owned });
   } catch (error) {
     for (const thing of owned) thing.dispose();
     throw error;
@@ -95,27 +98,34 @@ interface RunParts<Drawing, Result> {
   readonly grid: LineGrid;
   readonly condition: Condition;
   readonly head: Drawing;
-  readonly store: KvStore;
+  readonly stores: readonly KvStore[];
   readonly prefill: Program<Result>;
   readonly step: Program<Result>;
   readonly owned: readonly { dispose(): void }[];
 }
 
-/** Feeds tokens and draws the next ones. The one place that counts them. */
+/** Feeds tokens and draws the next ones. */
 export class Run<Drawing = unknown, Result = unknown> {
-  /** Tokens drawn of each image; the last of them is not fed yet. */
-  drawn = 0;
+  #isFilled = false;
 
   constructor(private readonly parts: RunParts<Drawing, Result>) {}
 
+  /** Tokens drawn of each image; the last of them is not fed yet. */
+  get drawn(): number {
+    return this.#isFilled ? this.store.table.placed + 1 : 0;
+  }
   get head(): Drawing {
     return this.parts.head;
   }
   get condition(): Condition {
     return this.parts.condition;
   }
+  get stores(): readonly KvStore[] {
+    return this.parts.stores;
+  }
+  /** The first of them. */
   get store(): KvStore {
-    return this.parts.store;
+    return this.parts.stores[0]!; // there is at least one plan
   }
   get prefill(): Program<Result> {
     return this.parts.prefill;
@@ -126,10 +136,12 @@ export class Run<Drawing = unknown, Result = unknown> {
 
   /** Draws one token of each image: one submit. Returns the program that did, and fills `copies` after it. */
   draw(...copies: readonly ReadBack[]): Program<Result> {
-    const { runtime, store, prefill, step } = this.parts;
-    if (this.drawn === 0) runtime.runAndCopy([prefill], copies);
-    else runtime.runAndCopy([step, ...store.place(this.drawn - 1)], copies);
-    return this.drawn++ === 0 ? prefill : step;
+    const { runtime, stores, prefill, step } = this.parts;
+    const program = this.#isFilled ? step : prefill;
+    const ends = this.#isFilled ? stores.flatMap((store) => store.advance()) : [];
+    runtime.runAndCopy([program, ...ends], copies);
+    this.#isFilled = true;
+    return program;
   }
 
   /** Draws the tokens of one line more, and fills `copies` after the last. */

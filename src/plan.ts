@@ -1,7 +1,7 @@
 /** Bytes of a run before anything is loaded; no GPU is needed. */
 
-import { storeBytes, storeSlots } from './cache/kv-store.ts';
 import { CACHE_OPTIONS, type CacheOptions, planCache } from './cache/policy.ts';
+import { storeBytes, storeSlots } from './cache/store-shape.ts';
 import { floatDtype } from './kernels/linear/weight.ts';
 import { patchOf, type WeightDtype } from './models/family.ts';
 import { DTYPE } from './models/load-model.ts';

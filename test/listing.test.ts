@@ -16,7 +16,7 @@ describe('the listing of a step', () => {
     const sampling = resolveSampling({ guidanceScale: 2 }, model.defaults);
     const grid = model.grid({ classes: [3] });
     const condition = openCondition(model, { classes: [3] }, true);
-    const options = { condition, grid, plan: planCache({ budgetLines: 4 }, grid) };
+    const options = { condition, grid, plans: [planCache({ budgetLines: 4 }, grid)] } as const;
     const range = { ...grid, ...model.imageTokens };
 
     using run = await openRun(model, options, (images) => Sampler.open(runtime, images, { range, sampling }));

@@ -9,15 +9,7 @@ import { appendPrefill } from '../kernels/attention/append.ts';
 import { decodeAttention } from '../kernels/attention/decode.ts';
 import { evict } from '../kernels/attention/evict.ts';
 import { shareScores } from '../kernels/attention/share-scores.ts';
-import {
-  type AttentionShape,
-  type Rotation,
-  type SlotBank,
-  STEP_WORDS,
-  stepWords,
-} from '../kernels/attention/slots.ts';
-import type { Dtype } from '../tensor/dtype.ts';
-import { assert, DeviceError } from '../tensor/errors.ts';
+import { type AttentionShape, type Rotation, STEP_WORDS, stepWords } from '../kernels/attention/slots.ts';
 import type { Program } from '../tensor/program.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -25,9 +17,8 @@ import { expectScore } from './expect-score.ts';
 import { observation } from './observation.ts';
 import { PageTable } from './page-table.ts';
 import type { CachePlan } from './policy.ts';
+import { SlotBanks } from './slot-banks.ts';
 import { type StoreShape, storeBytes, storeSlots } from './store-shape.ts';
-
-export { type StoreShape, storeBytes, storeSlots } from './store-shape.ts';
 
 export class KvStore {
   readonly slots: number;
@@ -40,17 +31,15 @@ export class KvStore {
   readonly decode = {
     attend: (layer: number, qkv: Tensor, rotation: Rotation) => this.#attend('decode', layer, qkv, rotation),
   };
+  /** Which slots are live after the last token placed. */
+  readonly table: PageTable;
+  readonly banks: SlotBanks;
 
-  readonly #table: PageTable;
-  readonly #banks: (readonly SlotBank[])[] = [];
   readonly #step: Tensor;
   readonly #rowOffsets: Tensor;
   readonly #attention: AttentionShape;
   /** Whether the two guidance rows of an image must keep the same tokens. */
-  readonly #sharesRows: boolean;
-  /** Slots of the summaries, live from the first eviction on. */
-  readonly #summaries: { readonly from: number; readonly to: number };
-  #hasEvicted = false;
+  readonly #pairsRows: boolean;
   #evicting: Program | undefined;
 
   private constructor(
@@ -58,15 +47,15 @@ export class KvStore {
     readonly shape: StoreShape,
     readonly plan: CachePlan,
   ) {
-    const { condition, lineLength, leftPadding, positionOffsets } = shape;
+    const { condition, lines, lineLength, leftPadding, positionOffsets } = shape;
     const rows = leftPadding.length;
     this.slots = storeSlots(plan, lineLength, condition);
     this.bytes = storeBytes({ ...shape, rows }, this.slots);
-    this.#table = new PageTable(plan, { lines: shape.lines, lineLength, conditionTokens: condition });
+    this.table = new PageTable(plan, { lines, lineLength, conditionTokens: condition });
     this.#attention = { ...shape, rows, slots: this.slots, hasSummaries: plan.summaries > 0 };
-    this.#sharesRows = plan.rowScope === 'image' && rows === 2 * shape.images;
-    const first = condition + plan.anchorTokens + plan.survivors;
-    this.#summaries = { from: first, to: first + plan.summaries };
+    this.#pairsRows = plan.rowScope === 'image' && rows === 2 * shape.images;
+    const hasScores = plan.observe !== 'nothing';
+    this.banks = new SlotBanks(runtime, shape, { slots: this.slots, hasScores, pairsRows: this.#pairsRows });
     this.#step = runtime.tensor([STEP_WORDS], 'u32', 'step');
     this.#rowOffsets = runtime.tensor(
       [rows, 2],
@@ -85,7 +74,7 @@ export class KvStore {
   static async open(runtime: Runtime, shape: StoreShape, plan: CachePlan): Promise<KvStore> {
     const store = await KvStore.prepare(runtime, shape, plan);
     try {
-      for (const tensor of store.#tensors()) tensor.buffer; // takes its memory
+      store.banks.allocate();
       await store.recordLineEnd();
       return store;
     } catch (error) {
@@ -97,11 +86,7 @@ export class KvStore {
   /** The same without the slots' memory, which programs that use them take, and without the line end. */
   static async prepare(runtime: Runtime, shape: StoreShape, plan: CachePlan): Promise<KvStore> {
     await expectScore(runtime, shape, plan);
-    return runtime.memory.together(() => {
-      const store = new KvStore(runtime, shape, plan);
-      for (let layer = 0; layer < shape.layers; layer++) store.#banks.push(store.#allocate(layer));
-      return store;
-    });
+    return runtime.memory.together(() => new KvStore(runtime, shape, plan));
   }
 
   /** Records what ends a line, before the first token. */
@@ -111,33 +96,29 @@ export class KvStore {
   }
 
   /**
-   * Tells the GPU where token `token` of the image goes, and gives the programs to run after the step: none, or the end of
-   * the line when the token ends one.
+   * Tells the GPU where the next token of the image goes, and gives the programs to run after its step: none, or the end
+   * of the line when the token ends one.
    */
-  place(token: number): readonly Program[] {
-    const { slot, extent, deadFrom, deadTo } = this.#table.place(token);
-    const { lines, lineLength } = this.shape;
-    const endsLine = (token + 1) % lineLength === 0 && token + 1 < lines * lineLength;
-    const end = endsLine ? this.#table.endLine() : undefined;
+  advance(): readonly Program[] {
+    const { from, to } = this.liveSummaries;
+    const placed = this.table.place();
+    const end = placed.endsLine ? this.table.endLine() : undefined;
     const evicts = end?.kind === 'evict';
-    const summaries = this.liveSummaries;
     const words = stepWords({
-      ...{ token, slot, extent, deadFrom, deadTo },
-      ...observation(this.plan, this.shape, token),
-      summariesFrom: summaries.from,
-      summariesTo: summaries.to,
+      ...placed,
+      ...observation(this.plan, this.shape, placed),
+      summariesFrom: from,
+      summariesTo: to,
       leavingSlot: evicts ? end.leavingSlot : 0,
       isFirst: evicts && end.isFirst ? 1 : 0,
     });
     this.runtime.upload(this.#step, 0, words);
-    this.#hasEvicted ||= evicts;
     return evicts && this.#evicting ? [this.#evicting] : [];
   }
 
   /** Forgets everything: the store is as new. */
   reset(): void {
-    this.#table.reset();
-    this.#hasEvicted = false;
+    this.table.reset();
   }
 
   /** Bytes that a line's end ranks candidates in; all layers share them. */
@@ -147,33 +128,14 @@ export class KvStore {
 
   /** Slots that hold summaries now. */
   get liveSummaries(): { readonly from: number; readonly to: number } {
-    return this.#hasEvicted ? this.#summaries : { from: 0, to: 0 };
-  }
-
-  /** Which slots are live after the last token placed. */
-  get table(): PageTable {
-    return this.#table;
-  }
-
-  /** Positions in the slots of a layer, [R, G, S], as last written: slots that the page table calls dead hold old ones. */
-  async positions(layer: number): Promise<Uint32Array> {
-    return (await this.#read(layer, ({ positions }) => positions)) as Uint32Array;
-  }
-
-  /** Scores of a layer, [R, G, S]. For tests. */
-  async scores(layer: number): Promise<Float32Array> {
-    return (await this.#read(layer, ({ scores }) => scores)) as Float32Array;
-  }
-
-  /** Keys [R, G, D / 4, S, 4] and values [R, G, S, D] of a layer. For tests. */
-  async contents(layer: number): Promise<{ readonly keys: Float32Array; readonly values: Float32Array }> {
-    const keys = (await this.#read(layer, (bank) => bank.keys)) as Float32Array;
-    return { keys, values: (await this.#read(layer, (bank) => bank.values)) as Float32Array };
+    const { anchorTokens, survivors, summaries } = this.plan;
+    const from = this.shape.condition + anchorTokens + survivors;
+    return this.table.hasEvicted ? { from, to: from + summaries } : { from: 0, to: 0 };
   }
 
   dispose(): void {
     this.#evicting?.dispose();
-    for (const tensor of this.#tensors()) tensor.dispose();
+    this.banks.dispose();
     this.#step.dispose();
     this.#rowOffsets.dispose();
   }
@@ -182,52 +144,12 @@ export class KvStore {
     this.dispose();
   }
 
-  #tensors(): Tensor[] {
-    const tensors = this.#banks
-      .flat()
-      .flatMap(({ keys, values, positions, scores }) => [keys, values, positions, scores]);
-    return tensors.filter((tensor) => tensor !== undefined);
-  }
-
-  /** One bank a layer, or several of whole rows where a binding cannot hold them all. */
-  #allocate(layer: number): SlotBank[] {
-    const { kvHeads, headDim, dtype } = this.shape;
-    const rows = this.shape.leftPadding.length;
-    const rowBytes = storeBytes({ layers: 1, rows: 1, kvHeads, headDim, dtype }, this.slots) / 2;
-    const most = Math.floor(this.runtime.maxBindingBytes / rowBytes);
-    if (most === 0) {
-      throw new DeviceError(
-        `KV store: expected a binding limit of ${rowBytes} bytes, got ${this.runtime.maxBindingBytes}; use a smaller budgetLines`,
-      );
-    }
-    const banks: SlotBank[] = [];
-    // rows that share their scores lie in one bank, or in two banks of the same size
-    const stretch = this.#sharesRows && rows > most ? rows / 2 : rows;
-    for (let firstRow = 0; firstRow < rows; firstRow += banks.at(-1)!.rows) {
-      const count = Math.min(most, stretch - (firstRow % stretch));
-      const cells = [count, kvHeads, this.slots];
-      const make = (shape: readonly number[], type: Dtype, what: string) =>
-        this.runtime.deferred(shape, type, `${what} of layer ${layer}`);
-      banks.push({
-        layer,
-        firstRow,
-        rows: count,
-        keys: make([...cells, headDim], dtype, 'keys'),
-        values: make([...cells, headDim], dtype, 'values'),
-        positions: make(cells, 'u32', 'positions'),
-        scores: this.plan.observe !== 'nothing' ? make(cells, 'f32', 'scores') : undefined,
-      });
-    }
-    return banks;
-  }
-
   #attend(phase: 'prefill' | 'decode', layer: number, qkv: Tensor, rotation: Rotation): Tensor {
     const { condition, heads, kvHeads, headDim } = this.shape;
     const tokens = phase === 'decode' ? 1 : condition;
     const rows = this.shape.leftPadding.length * tokens;
     qkv.expect(`layer ${layer}: qkv`, [rows, (heads + 2 * kvHeads) * headDim]);
-    const banks = this.#banks[layer];
-    assert(banks, `layer ${layer} of ${this.#banks.length}`);
+    const banks = this.banks.of(layer);
     const y = this.runtime.result([rows, heads * headDim], 'f32', `attention of layer ${layer}`);
     for (const bank of banks) {
       const inputs = {
@@ -250,12 +172,12 @@ export class KvStore {
   #recordEvict(): void {
     const { anchorTokens, survivors, summaries, score, observe, scoreScope } = this.plan;
     const byHeads = scoreScope === 'layer';
-    for (const banks of this.#banks) {
-      const pairs = this.#sharesRows && banks.length > 1 ? banks.length / 2 : undefined;
+    for (const banks of this.banks.layers) {
+      const pairs = this.#pairsRows && banks.length > 1 ? banks.length / 2 : undefined;
       for (const [i, { scores }] of banks.slice(0, pairs).entries()) {
-        if (!scores || !(byHeads || this.#sharesRows)) continue;
+        if (!scores || !(byHeads || this.#pairsRows)) continue;
         const partners = pairs === undefined ? undefined : banks[i + pairs]?.scores;
-        shareScores({ scores, partners, byHeads, byRows: this.#sharesRows });
+        shareScores({ scores, partners, byHeads, byRows: this.#pairsRows });
       }
       for (const bank of banks) {
         evict({
@@ -269,18 +191,5 @@ export class KvStore {
         });
       }
     }
-  }
-
-  async #read(layer: number, pick: (bank: SlotBank) => Tensor | undefined): Promise<Float32Array | Uint32Array> {
-    const parts = await Promise.all((this.#banks[layer] ?? []).map((bank) => pick(bank)?.read() ?? new Float32Array()));
-    const all = new (parts[0] instanceof Uint32Array ? Uint32Array : Float32Array)(
-      parts.reduce((sum, part) => sum + part.length, 0),
-    );
-    let at = 0;
-    for (const part of parts) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all;
   }
 }

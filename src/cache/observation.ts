@@ -4,10 +4,8 @@ import type { CachePlan } from './policy.ts';
 export function observation(
   { observe, budgetLines }: CachePlan,
   { lines, lineLength }: { readonly lines: number; readonly lineLength: number },
-  token: number,
+  { token, line, column }: { readonly token: number; readonly line: number; readonly column: number },
 ): { readonly observed: number; readonly isFresh: number } {
-  const line = Math.floor(token / lineLength);
-  const column = token % lineLength;
   const none = { observed: 0, isFresh: 0 };
   // nobody asks for the scores of a line that is not followed by an eviction
   if (observe === 'nothing' || line === lines - 1) return none;

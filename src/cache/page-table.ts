@@ -4,6 +4,8 @@
  * A page is one line of slots, for every layer, row and KV head. Slots [0, condition) hold the condition; page p holds
  * slots condition + p · lineLength and on. Pages are taken in order until none is free; from then on every line end frees
  * exactly one, which is the next line's.
+ *
+ * The one place that counts tokens and lines: they come in raster order, and nobody says which is next.
  */
 
 import { assert } from '../tensor/errors.ts';
@@ -17,12 +19,22 @@ export interface TableShape {
   readonly conditionTokens: number;
 }
 
-/** Where a token goes. A slot s is live after it when s < extent and not deadFrom <= s < deadTo. */
-export interface Placement {
-  readonly slot: number;
+/** A slot s is live when s < extent and not deadFrom <= s < deadTo. */
+export interface Live {
   readonly extent: number;
   readonly deadFrom: number;
   readonly deadTo: number;
+}
+
+/** Which token is placed, where it goes, and what is live after it. */
+export interface Placement extends Live {
+  /** Of the image, and where that is. */
+  readonly token: number;
+  readonly line: number;
+  readonly column: number;
+  /** Whether it fills a line that another follows, so that `endLine` comes next. */
+  readonly endsLine: boolean;
+  readonly slot: number;
 }
 
 /** What a line's end does. `evict`: survivors of the leaving page move among the kept slots, and the page is freed. */
@@ -37,7 +49,7 @@ export type LineEnd =
       readonly isFirst: boolean;
     };
 
-const NOTHING: Placement = { slot: 0, extent: 0, deadFrom: 0, deadTo: 0 };
+const NOTHING: Live = { extent: 0, deadFrom: 0, deadTo: 0 };
 
 export class PageTable {
   readonly #roles: PageRole[];
@@ -46,9 +58,10 @@ export class PageTable {
   #current = 0;
   #usedPages = 0;
   #placed = 0;
-  #placement: Placement = NOTHING;
+  #live = NOTHING;
   /** True between the last token of a line and `endLine`. */
   #lineIsFull = false;
+  #hasEvicted = false;
 
   constructor(
     private readonly plan: CachePlan,
@@ -72,12 +85,17 @@ export class PageTable {
     return this.#current;
   }
 
-  /** Tokens of the image that were placed, and where the last of them went. */
+  /** Tokens of the image that were placed, and which slots the last of them saw. */
   get placed(): number {
     return this.#placed;
   }
-  get placement(): Placement {
-    return this.#placement;
+  get live(): Live {
+    return this.#live;
+  }
+
+  /** Whether a line end has evicted: from then on the summaries' slots hold summaries. */
+  get hasEvicted(): boolean {
+    return this.#hasEvicted;
   }
 
   /** How many slots hold a live image token; the condition's are not counted. */
@@ -87,22 +105,27 @@ export class PageTable {
     return (this.#usedPages - 1) * lineLength + inLine;
   }
 
-  /** Places token `token` of the image. Tokens come in raster order, and `endLine` between lines. */
-  place(token: number): Placement {
-    const { lineLength, conditionTokens } = this.shape;
-    assert(token === this.#placed, `place: token ${token} after ${this.#placed} tokens`);
+  /** Places the next token of the image; `endLine` comes between lines. */
+  place(): Placement {
+    const { lines, lineLength, conditionTokens } = this.shape;
+    const token = this.#placed;
     assert(!this.#lineIsFull, `place: token ${token} before the end of the line`);
+    const line = Math.floor(token / lineLength);
     const column = token % lineLength;
     const first = conditionTokens + this.#current * lineLength;
     const slot = first + column;
-    const extent = conditionTokens + this.#usedPages * lineLength;
     this.#placed++;
     this.#lineIsFull = column === lineLength - 1;
-    this.#placement =
+    const at = { token, line, column, endsLine: this.#lineIsFull && line < lines - 1, slot };
+    this.#live =
       this.#current === this.#usedPages - 1
-        ? { slot, extent: slot + 1, deadFrom: 0, deadTo: 0 }
-        : { slot, extent, deadFrom: slot + 1, deadTo: first + lineLength };
-    return this.#placement;
+        ? { extent: slot + 1, deadFrom: 0, deadTo: 0 }
+        : {
+            extent: conditionTokens + this.#usedPages * lineLength,
+            deadFrom: slot + 1,
+            deadTo: first + lineLength,
+          };
+    return { ...at, ...this.#live };
   }
 
   /** Ends the line whose last token was placed, and opens the next line's page. Not for the last line of the image. */
@@ -121,12 +144,9 @@ export class PageTable {
     }
     assert(leaving !== undefined, 'endLine: no page is free and none leaves');
     this.#open(leaving);
-    return {
-      kind: 'evict',
-      leavingPage: leaving,
-      leavingSlot: conditionTokens + leaving * lineLength,
-      isFirst: this.#placed === this.#roles.length * lineLength,
-    };
+    const isFirst = !this.#hasEvicted;
+    this.#hasEvicted = true;
+    return { kind: 'evict', leavingPage: leaving, leavingSlot: conditionTokens + leaving * lineLength, isFirst };
   }
 
   /** As new. */
@@ -134,8 +154,9 @@ export class PageTable {
     this.#roles.fill('free');
     this.#recent = [];
     this.#placed = 0;
-    this.#placement = NOTHING;
+    this.#live = NOTHING;
     this.#lineIsFull = false;
+    this.#hasEvicted = false;
     this.#usedPages = 1;
     this.#open(0);
   }

@@ -42,7 +42,7 @@ export async function readRetention(store: KvStore): Promise<Retention> {
   const { layers, kvHeads, condition, positionOffsets } = shape;
   const rows = positionOffsets.length;
   const tokens = shape.lines * shape.lineLength;
-  const { extent, deadFrom, deadTo } = table.placement;
+  const { extent, deadFrom, deadTo } = table.live;
   const pages = [...table.roles];
   const fed = table.placed;
   const { from, to } = store.liveSummaries;
@@ -50,7 +50,7 @@ export async function readRetention(store: KvStore): Promise<Retention> {
   const fates = new Uint8Array(layers * rows * kvHeads * tokens);
   const counts = new Uint32Array(layers * rows * kvHeads * plan.summaries);
   for (let layer = 0; layer < layers; layer++) {
-    const positions = await store.positions(layer);
+    const positions = await store.banks.positions(layer);
     for (let cell = 0; cell < rows * kvHeads; cell++) {
       const at = layer * rows * kvHeads + cell;
       const own = fates.subarray(at * tokens, (at + 1) * tokens);

@@ -16,7 +16,7 @@ const SETTINGS: Readonly<Record<string, CacheOptions>> = {
 
 /** Positions in the live slots of each (row, head) of a layer, ascending, the condition's included. */
 async function livePositions(store: KvStore, layer: number, rows: number, heads: number): Promise<number[][]> {
-  const positions = await store.positions(layer);
+  const positions = await store.banks.positions(layer);
   const free = store.table.currentPage;
   const live = (slot: number) => slot < 1 || Math.floor((slot - 1) / SIDE) !== free;
   return Array.from({ length: rows * heads }, (_, cell) =>
@@ -77,7 +77,7 @@ for (const [folder, cache] of Object.entries(SETTINGS)) {
       };
       const compareScores = async (store: KvStore, event: number) => {
         for (let layer = 0; layer < layers; layer++) {
-          const [ours, positions] = [await store.scores(layer), await store.positions(layer)];
+          const [ours, positions] = [await store.banks.scores(layer), await store.banks.positions(layer)];
           for (let cell = 0; cell < 2 * heads; cell++) {
             const [row, head] = [Math.floor(cell / heads), cell % heads];
             const at = (((event * 2 + row) * layers + layer) * heads + head) * 101;

@@ -36,11 +36,7 @@ describe('PageTable', () => {
       fc.constant(new EndLine()),
       fc.integer({ min: 1, max: 8 }).map((count) => new DrawLines(count)),
     ];
-    const rare = [
-      fc.integer({ min: -3, max: 3 }).map((offset) => new PlaceWrongly(offset)),
-      fc.constant(new EndLineWrongly()),
-      fc.constant(new Reset()),
-    ];
+    const rare = [fc.constant(new PlaceWrongly()), fc.constant(new EndLineWrongly()), fc.constant(new Reset())];
     const commands = fc.commands([...usual, ...usual, ...usual, ...rare], { maxCommands: 30, size: 'max' });
     const property = (start: Progress, steps: Iterable<Command>) =>
       fc.modelRun(() => {
@@ -55,7 +51,7 @@ describe('PageTable', () => {
       const { shape, plan } = start;
       const table = new PageTable(plan, shape);
       for (let token = 0; token < shape.lines * shape.lineLength; token++) {
-        table.place(token);
+        table.place();
         if ((token + 1) % shape.lineLength !== 0 || token + 1 === shape.lines * shape.lineLength) continue;
         const before = [...table.roles];
         const end = table.endLine();

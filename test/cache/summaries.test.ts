@@ -52,7 +52,7 @@ describe('summaries', () => {
       prefill.run();
       for (let token = 0; token < lines * lineLength; token++) {
         feed(SEED + 7 * token, SEED + 1 + Math.floor(((token % lineLength) * bins) / lineLength));
-        const after = store.place(token);
+        const after = store.advance();
         step.run();
         outputs.push(...(await step.result.read()));
         if (after.length > 0) runtime.run(...after);
@@ -153,9 +153,9 @@ describe("a caller's policy", () => {
     const rotation = { angles, pairing: 'interleaved' } as const;
     using step = await runtime.record('step', () => opened.decode.attend(0, qkv, rotation));
 
-    for (let token = 0; token < lines * lineLength; token++) runtime.run(step, ...opened.place(token));
+    for (let token = 0; token < lines * lineLength; token++) runtime.run(step, ...opened.advance());
 
-    const positions = await opened.positions(0);
+    const positions = await opened.banks.positions(0);
     const kept = positions.subarray(condition, condition + 3 * lineLength);
     const columns = [...kept].map((position) => (position - condition) % lineLength);
     // five lines were chosen among, ten tokens of even columns; the newest of the odd ones fill the rest

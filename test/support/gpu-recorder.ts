@@ -48,7 +48,7 @@ export class GpuRecorder {
   }
 
   async tokenPlaced(token: number): Promise<void> {
-    const { slot, extent, deadFrom, deadTo } = this.#table.place(token);
+    const { slot, extent, deadFrom, deadTo } = this.#table.place();
     this.#live = new Set(range(extent).filter((s) => s < deadFrom || s >= deadTo));
     for (const [cell, held] of (await this.#held()).entries()) {
       this.#moments[cell]!.push({
@@ -68,7 +68,7 @@ export class GpuRecorder {
     const { layers, leftPadding, kvHeads } = this.shape;
     const none = new Float32Array(leftPadding.length * kvHeads * slots);
     this.#scores = await Promise.all(
-      range(layers).map((layer) => (plan.observe === 'nothing' ? none : this.store.scores(layer))),
+      range(layers).map((layer) => (plan.observe === 'nothing' ? none : this.store.banks.scores(layer))),
     );
   }
 
@@ -160,8 +160,8 @@ export class GpuRecorder {
     const { slots } = this.store;
     const layersHeld = range(layers).map(async (layer) => {
       const [positions, { keys, values }] = await Promise.all([
-        this.store.positions(layer),
-        this.store.contents(layer),
+        this.store.banks.positions(layer),
+        this.store.banks.contents(layer),
       ]);
       return range(positionOffsets.length * kvHeads).map((cell): Held => {
         const shift = positionOffsets[Math.floor(cell / kvHeads)]!;

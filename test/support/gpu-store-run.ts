@@ -62,7 +62,7 @@ export async function drawImages(
     for (let token = 0; token < (tokens ?? shape.lines * shape.lineLength); token++) {
       for (const [layer, qkv] of inputs.token.entries())
         qkv.write(qkvRows(shape, seed, layer, [shape.condition + token]));
-      const after = store.place(token);
+      const after = store.advance();
       step.run();
       outputs.push(await readAll(step.result));
       await recorder.tokenPlaced(token);

@@ -42,6 +42,7 @@ function checkTable(progress: Progress, table: PageTable): void {
   assert.equal(table.currentPage, roles.indexOf('current'));
   const whole = roles.filter((role) => role !== 'free' && role !== 'current').length;
   assert.equal(table.liveSlots, whole * shape.lineLength + placed - ended * shape.lineLength);
+  assert.deepEqual([table.placed, table.hasEvicted], [placed, ended >= progress.plan.budgetLines]);
 }
 
 function placeOne(progress: Progress, table: PageTable): void {
@@ -52,13 +53,15 @@ function placeOne(progress: Progress, table: PageTable): void {
     role === 'free' ? [] : slotsOf(shape, p).slice(0, p === page ? column + 1 : shape.lineLength),
   );
 
-  const { slot, extent, deadFrom, deadTo } = table.place(placed);
+  const { slot, extent, deadFrom, deadTo, ...told } = table.place();
   progress.placed++;
 
+  const endsLine = column === shape.lineLength - 1 && ended < shape.lines - 1;
+  assert.deepEqual(told, { token: placed, line: ended, column, endsLine });
   assert.equal(slot, slotsOf(shape, page)[column]);
-  const told = Array.from({ length: extent }, (_, s) => s).filter((s) => s < deadFrom || s >= deadTo);
+  const toldLive = Array.from({ length: extent }, (_, s) => s).filter((s) => s < deadFrom || s >= deadTo);
   const condition = Array.from({ length: shape.conditionTokens }, (_, s) => s);
-  assert.deepEqual(told, [...condition, ...live]);
+  assert.deepEqual(toldLive, [...condition, ...live]);
   assert.ok(deadFrom <= deadTo && deadTo <= extent);
   if (page === Math.min(ended, progress.plan.budgetLines - 1))
     assert.deepEqual([extent, deadTo - deadFrom], [slot + 1, 0]);
@@ -133,13 +136,12 @@ export class Reset implements Command {
 }
 
 export class PlaceWrongly implements Command {
-  constructor(readonly offset: number) {}
-  check = (progress: Readonly<Progress>) => this.offset !== 0 || lineIsFull(progress);
+  check = (progress: Readonly<Progress>) => lineIsFull(progress);
   run(progress: Progress, table: PageTable): void {
-    assert.throws(() => table.place(progress.placed + this.offset), /^Error: internal: place: token/);
+    assert.throws(() => table.place(), /^Error: internal: place: token/);
     checkTable(progress, table);
   }
-  toString = () => `place out of turn, ${this.offset} off`;
+  toString = () => 'place into a full line';
 }
 
 export class EndLineWrongly implements Command {

@@ -56,7 +56,7 @@ export function* storeMoments(shape: RunShape, attention: Attention, table: Page
   });
   for (let token = 0; token < lines * lineLength; token++) {
     const line = Math.floor(token / lineLength);
-    const { slot, extent, deadFrom, deadTo } = table.place(token);
+    const { slot, extent, deadFrom, deadTo } = table.place();
     slots.slots[slot] = condition + token;
     const written = contentsOf(condition + token);
     contents[slot] = written;

@@ -120,15 +120,16 @@ export async function trace<Prompt>(model: Bare<Prompt>, options: TraceOptions<P
   const { runtime, grid } = model;
   const tapping = { ...model, kvDtype: options.dtype ?? 'f32', logits: tapped(model) };
   const { prompt, guided, cache = {} } = options;
-  const plan = planCache(cache, grid);
   const condition = openCondition(model, prompt, guided);
-  using run = await openRun(tapping, { condition, grid, plan }, (images) => teacher(runtime, images));
+  using run = await openRun(tapping, { condition, grid, plans: [planCache(cache, grid)] }, (images) =>
+    teacher(runtime, images),
+  );
   const { head, store, prefill, step } = run;
   prefill.run();
   const entries = [await readTaps(prefill.result)];
   for (let i = 0; i < grid.lines * grid.lineLength - 1; i++) {
     head.token.write(Uint32Array.from(options.choose(entries[i]!.logits, i)));
-    const after = store.place(i);
+    const after = store.advance();
     step.run();
     await options.afterToken?.(store, i);
     for (const program of after) program.run();
