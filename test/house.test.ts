@@ -21,9 +21,6 @@ const MAY_IMPORT: readonly (readonly [folder: string, allowed: readonly RegExp[]
   ['models/', [/^models\//, /^kernels\//, /^tensor\//]],
 ];
 
-/** Files of up to 300 lines, which get no company. */
-const TO_BE_SPLIT = ['kernels/attention/decode.ts', 'kernels/sample.ts', 'tensor/runtime.ts'];
-
 /** Where the switches of package.json lead in Node. */
 const ROOMS: Readonly<Record<string, string>> = {
   '#device': 'tensor/device/device-node.ts',
@@ -73,10 +70,10 @@ describe('house', () => {
     for (const name of graph.keys()) walk(name, []);
   });
 
-  it('has files of at most 250 lines, but for those that are still to be split', () => {
+  it('has files of at most 250 lines', () => {
     for (const { name, text } of files) {
       const lines = text.split('\n').length - 1;
-      assert.ok(lines <= (TO_BE_SPLIT.includes(name) ? 300 : 250), `${name} has ${lines} lines`);
+      assert.ok(lines <= 250, `${name} has ${lines} lines`);
     }
   });
 

@@ -9,11 +9,13 @@
  * batch. The position is counted on the GPU, one up a draw, so a recorded draw needs nothing from the CPU. The first
  * tokens may be given: their draws keep what `tokens` holds already, and the later ones are as if they had been drawn.
  * One workgroup an image. Thresholds are found by radix search over the bits of the logits, not by sorting.
- * Sources: LlamaGen generate.py `sample`, `top_k_top_p_filtering`; Philox: Salmon et al., SC 2011.
+ * Source: LlamaGen generate.py `sample`, `top_k_top_p_filtering`.
  */
 
 import { type Constants, defineKernel } from '../tensor/kernel.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { PHILOX } from './philox.ts';
+import { TOP_K_SEARCH, TOP_P_SEARCH } from './sample-filters.ts';
 
 export interface DrawState {
   /** Token of each image and position, u32 [B, N]. */
@@ -102,62 +104,6 @@ const kernel = defineKernel(
   },
   body,
 );
-
-/** WGSL: 10 rounds of Philox 4x32. `mulWide` is the 64-bit product, from halves of 16 bits. */
-export const PHILOX = `
-fn mulWide(a: u32, b: u32) -> vec2u {
-  let al = a & 0xffff; let ah = a >> 16;
-  let bl = b & 0xffff; let bh = b >> 16;
-  let middle = ah * bl + ((al * bl) >> 16);
-  let carry = al * bh + (middle & 0xffff);
-  return vec2u(ah * bh + (middle >> 16) + (carry >> 16), a * b);
-}
-fn philox(counter: vec4u, key: vec2u) -> vec4u {
-  var c = counter;
-  var k = key;
-  for (var round = 0; round < 10; round++) {
-    let p = mulWide(0xd2511f53u, c.x);
-    let q = mulWide(0xcd9e8d57u, c.z);
-    c = vec4u(q.x ^ c.y ^ k.x, q.y, p.x ^ c.w ^ k.y, p.y);
-    k += vec2u(0x9e3779b9u, 0xbb67ae85u);
-  }
-  return c;
-}`;
-
-const TOP_K_SEARCH = `
-    // the k-th largest, eight bits of it a pass: a histogram of the next eight among those that share the bits so far
-    var wanted = sizes.topK;
-    for (var shift = 24i; shift >= 0; shift -= 8) {
-      atomicStore(&histogram[lane], 0);
-      workgroupBarrier();
-      let mask = select(0xffffffffu << u32(shift + 8), 0u, shift == 24);
-      for (var v = lane; v < VOCABULARY; v += THREADS) {
-        let k = order(weights[base + v]);
-        if ((k & mask) == (threshold & mask)) { atomicAdd(&histogram[(k >> u32(shift)) & 255], 1); }
-      }
-      workgroupBarrier();
-      if (lane == 0) {
-        var bin = 255u;
-        while (bin > 0 && atomicLoad(&histogram[bin]) < wanted) {
-          wanted -= atomicLoad(&histogram[bin]);
-          bin--;
-        }
-        found = vec2u(threshold | (bin << u32(shift)), wanted);
-      }
-      let hit = workgroupUniformLoad(&found);
-      threshold = hit.x;
-      wanted = hit.y;
-    }`;
-
-const TOP_P_SEARCH = `
-    // the smallest key with at most p of the mass above it, bit by bit: each bit stays 0 while that holds
-    let total = sumOf(base, lane, most, threshold, true);
-    var key = 0xffffffffu;
-    for (var bit = 31i; bit >= 0; bit--) {
-      let trial = key & ~(1u << u32(bit));
-      if (sumOf(base, lane, most, max(threshold, trial + 1), trial != 0xffffffffu) <= sizes.topP * total) { key = trial; }
-    }
-    threshold = max(threshold, key);`;
 
 function body({ GUIDED, GREEDY, HAS_TOP_K, HAS_TOP_P, LINE_END }: Constants): string {
   const filter = `${HAS_TOP_K ? TOP_K_SEARCH : ''}${HAS_TOP_P ? TOP_P_SEARCH : ''}`;

@@ -4,8 +4,9 @@ import type { Counters } from './counters.ts';
 import { DisposedError } from './errors.ts';
 import type { Faults } from './faults.ts';
 import type { Memory, Region } from './memory.ts';
-import type { CompiledKernel } from './pipelines.ts';
+import type { CompiledKernel, Pipelines } from './pipelines.ts';
 import type { TensorHost } from './tensor.ts';
+import type { WorkQueue } from './work-queue.ts';
 
 /** A dispatch as it is encoded. */
 export interface Encoded {
@@ -21,7 +22,8 @@ export interface ProgramHost extends TensorHost {
   readonly counters: Counters;
   readonly memory: Memory;
   readonly faults: Faults;
-  finish(asking: () => Promise<unknown>): Promise<void>;
+  readonly pipelines: Pipelines;
+  readonly queue: WorkQueue;
   run(...programs: readonly Program<unknown>[]): void;
 }
 

@@ -36,7 +36,7 @@ export class ReadBack {
       if (this.#copy.state === 'live') await staging.mapAsync(MAP_READ);
       else throw new DisposedError(`${label}: expected a run that goes on, but it was disposed`);
     };
-    const failure = await this.runtime.finish(map).catch((error: Error) => error);
+    const failure = await this.runtime.queue.finish(map).catch((error: Error) => error);
     if (failure instanceof DisposedError) throw failure;
     await faults.reported();
     faults.check();

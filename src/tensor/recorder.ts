@@ -1,11 +1,12 @@
 /** From what kernels ask for to a program: dispatches are collected, then memory is planned for what they make. */
 
 import { storedBytes } from './dtype.ts';
-import { assert } from './errors.ts';
+import { assert, DeviceError, DisposedError } from './errors.ts';
+import { bindingDtypes } from './kernel.ts';
 import { type Region, virtualRegion } from './memory.ts';
 import type { CompiledKernel } from './pipelines.ts';
 import { type Encoded, Program, type ProgramHost } from './program.ts';
-import { Tensor } from './tensor.ts';
+import { type Candidate, Tensor } from './tensor.ts';
 
 interface Dispatch {
   readonly compiled: CompiledKernel;
@@ -38,8 +39,20 @@ export class ProgramRecorder {
     return region;
   }
 
-  add(dispatch: Dispatch): void {
-    this.#dispatches.push(dispatch);
+  /** Throws DeviceError for more workgroups than a dispatch has, DisposedError for tensors that are no more. */
+  add({ kernel, tensors, constants, workgroups }: Omit<Candidate, 'name'>): void {
+    const { device, pipelines } = this.runtime;
+    const most = device.limits.maxComputeWorkgroupsPerDimension;
+    if (workgroups.some((n) => n > most)) {
+      throw new DeviceError(
+        `${kernel.name}: expected at most ${most} workgroups in a dimension, got ${workgroups.join(' x ')}`,
+      );
+    }
+    for (const { label, region } of Object.values(tensors)) {
+      if (region.state === 'disposed') throw new DisposedError(`${label}: expected a tensor, but it was disposed`);
+    }
+    const compiled = pipelines.compile(kernel, bindingDtypes(kernel, tensors), constants);
+    this.#dispatches.push({ compiled, tensors, workgroups });
   }
 
   /** Waits until all kernels are compiled. */

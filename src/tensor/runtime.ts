@@ -1,9 +1,9 @@
 import { type Counters, newCounters } from './counters.ts';
 import type { DriverKind } from './device/adapter.ts';
 import { type Dtype, storedBytes } from './dtype.ts';
-import { assert, DeviceError, DisposedError } from './errors.ts';
+import { assert } from './errors.ts';
 import { Faults } from './faults.ts';
-import { bindingDtypes, type Constants, type Kernel } from './kernel.ts';
+import type { Constants, Kernel } from './kernel.ts';
 import { Memory, type Region } from './memory.ts';
 import { type OpenDevice, openDevice } from './open-device.ts';
 import { checkOptions } from './options.ts';
@@ -16,7 +16,7 @@ import { count, describeShape, type Shape } from './shape.ts';
 import { type Candidate, Tensor } from './tensor.ts';
 import { type AdapterTraits, traitsOf } from './traits.ts';
 import { Tuning } from './tuning.ts';
-import { WorkClock } from './work-clock.ts';
+import { WorkQueue } from './work-queue.ts';
 
 export type { DriverKind, RuntimeOptions };
 
@@ -41,9 +41,9 @@ export class Runtime implements ProgramHost {
   readonly faults: Faults;
   readonly memory: Memory;
   readonly pipelines: Pipelines;
+  readonly queue: WorkQueue;
   readonly traits: AdapterTraits;
   readonly tuning = new Tuning();
-  readonly #clock = new WorkClock();
   #recorder: ProgramRecorder | undefined;
 
   private constructor(private readonly opened: OpenDevice) {
@@ -53,6 +53,7 @@ export class Runtime implements ProgramHost {
     this.memory = new Memory(device, this.counters, this.faults, maxBindingBytes);
     this.pipelines = new Pipelines(device, this.counters);
     this.traits = traitsOf(device, opened.kind);
+    this.queue = new WorkQueue(this);
   }
 
   /**
@@ -141,17 +142,7 @@ export class Runtime implements ProgramHost {
     workgroups: readonly number[],
   ): void {
     assert(this.#recorder, `${kernel.name}: kernels run inside runtime.record`);
-    const most = this.device.limits.maxComputeWorkgroupsPerDimension;
-    if (workgroups.some((n) => n > most)) {
-      throw new DeviceError(
-        `${kernel.name}: expected at most ${most} workgroups in a dimension, got ${workgroups.join(' x ')}`,
-      );
-    }
-    for (const { label, region } of Object.values(tensors)) {
-      if (region.state === 'disposed') throw new DisposedError(`${label}: expected a tensor, but it was disposed`);
-    }
-    const dtypes = bindingDtypes(kernel, tensors);
-    this.#recorder.add({ compiled: this.pipelines.compile(kernel, dtypes, constants), tensors, workgroups });
+    this.#recorder.add({ kernel, tensors, constants, workgroups });
   }
 
   /** Adds one dispatch, of the candidate that `tuning` chooses. */
@@ -197,23 +188,14 @@ export class Runtime implements ProgramHost {
     this.check();
     const [first] = programs;
     if (!first) return;
-    this.#submit(first, first.label, (encoder) => {
+    this.queue.submit(first, first.label, (encoder) => {
       const pass = encoder.beginComputePass();
       for (const program of programs) this.counters.dispatches += program.encode(pass);
       pass.end();
       for (const copy of copies) copy.encode(encoder);
     });
     this.counters.passes++;
-    this.#clock.submitted(programs, performance.now());
-  }
-
-  #submit(cause: object, label: string, encode: (encoder: GPUCommandEncoder) => void): void {
-    this.faults.guard(cause, label, () => {
-      const encoder = this.device.createCommandEncoder();
-      encode(encoder);
-      this.device.queue.submit([encoder.finish()]);
-    });
-    this.counters.submits++;
+    this.queue.timed(programs);
   }
 
   /**
@@ -222,21 +204,9 @@ export class Runtime implements ProgramHost {
    */
   async settled(...programs: readonly Program<unknown>[]): Promise<void> {
     this.check();
-    await this.finish(() => this.device.queue.onSubmittedWorkDone());
-    await this.faults.reported();
-    this.check();
+    await this.queue.done();
     for (const program of programs) program.expectNoFault();
     if (programs.length === 0) this.faults.expectNone();
-  }
-
-  /** Awaits what ends with the submitted work, asking for it only when it is nearly due where that takes a core. */
-  async finish(asking: () => Promise<unknown>): Promise<void> {
-    const { lost } = this.faults;
-    const sleepMs = this.isSoftware ? this.#clock.sleepMs(performance.now()) : 0;
-    if (sleepMs > 0) await Promise.race([new Promise((wake) => setTimeout(wake, sleepMs)), lost]);
-    this.check();
-    await Promise.race([asking(), lost]);
-    this.#clock.done(performance.now());
   }
 
   /** Copies bytes into a tensor; ordered with the submits around it. */
@@ -251,7 +221,7 @@ export class Runtime implements ProgramHost {
   async download(tensor: Tensor, bytes: number): Promise<ArrayBuffer> {
     this.check();
     using copy = new ReadBack(this, tensor, bytes);
-    this.#submit(tensor.region, tensor.label, (encoder) => copy.encode(encoder));
+    this.queue.submit(tensor.region, tensor.label, (encoder) => copy.encode(encoder));
     return await copy.read();
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { PHILOX } from '../../src/kernels/sample.ts';
+import { PHILOX } from '../../src/kernels/philox.ts';
 import { resolveSampling, SAMPLING_OPTIONS, Sampler, type SamplingOptions } from '../../src/sampler.ts';
 import { NotFiniteError, OptionError } from '../../src/tensor/errors.ts';
 import { defineKernel } from '../../src/tensor/kernel.ts';

@@ -1,4 +1,4 @@
-import { PHILOX } from '../../kernels/sample.ts';
+import { PHILOX } from '../../kernels/philox.ts';
 import type { EvictionPolicy } from './eviction-policy.ts';
 
 /** Keep tokens at random: a control. Philox, counter (token, layer, KV head), drawn anew at every eviction. */
