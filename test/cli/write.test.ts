@@ -79,7 +79,7 @@ describe('a file to write', () => {
       join(folder, `${'x'.repeat(252)}.png`),
       'a\0b.png',
     ];
-    const linux = ['/proc/a.png', '/proc/1/a.png', '/dev/full/a.png', '/sys/a.png'];
+    const linux = ['/proc/a.png', '/proc/1/a.png', '/dev/full/a.png', '/sys/a.png', '/dev/full'];
 
     for (const place of [...places, ...(process.platform === 'linux' ? linux : [])])
       await assert.rejects(expectWritable(place), OptionError, place);

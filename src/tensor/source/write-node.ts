@@ -11,12 +11,14 @@ const MOST_NAME_BYTES = 255;
 /**
  * Throws OptionError unless a picture can be written to `path`: asked before a long run, not after it.
  *
- * A regular file is replaced, a link followed, a device or pipe written to. Folders, sockets and disks are refused.
+ * A regular file is replaced, a link followed, a device or pipe written to. Folders, sockets and disks are refused. What
+ * cannot be known before: whether a disk has room when the run ends, and whether whoever reads a pipe takes the bytes.
  */
 export async function expectWritable(path: string): Promise<void> {
   await told(path, async () => {
     const target = await targetOf(path);
-    if (target.kind === 'stream') return await access(target.path, constants.W_OK);
+    if (target.kind === 'pipe') return await access(target.path, constants.W_OK); // opening it would wait for its reader
+    if (target.kind === 'device') return await writeStream(target.path, new Uint8Array(1), 0);
     if (Buffer.byteLength(basename(target.path)) > MOST_NAME_BYTES)
       throw new Error(`a name of more than ${MOST_NAME_BYTES} bytes`);
     const draft = draftBeside(target.path);
@@ -29,7 +31,7 @@ export async function expectWritable(path: string): Promise<void> {
 export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   await told(path, async () => {
     const target = await targetOf(path);
-    if (target.kind === 'stream') return await writeStream(target.path, bytes);
+    if (target.kind !== 'file') return await writeStream(target.path, bytes);
     const draft = draftBeside(target.path);
     try {
       await writeFile(draft, bytes, { flag: 'wx', mode: target.mode });
@@ -43,7 +45,7 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
 
 type Target =
   | { readonly kind: 'file'; readonly path: string; readonly mode: number }
-  | { readonly kind: 'stream'; readonly path: string };
+  | { readonly kind: 'device' | 'pipe'; readonly path: string };
 
 async function targetOf(given: string): Promise<Target> {
   const path = await followed(given);
@@ -53,7 +55,8 @@ async function targetOf(given: string): Promise<Target> {
   });
   if (!status) return { kind: 'file', path, mode: 0o666 };
   if (status.isFile()) return { kind: 'file', path, mode: status.mode & 0o777 };
-  if (status.isCharacterDevice() || status.isFIFO()) return { kind: 'stream', path };
+  if (status.isCharacterDevice()) return { kind: 'device', path };
+  if (status.isFIFO()) return { kind: 'pipe', path };
   throw new Error(status.isDirectory() ? 'a directory' : 'a socket or a disk');
 }
 
@@ -68,12 +71,13 @@ async function followed(path: string): Promise<string> {
   throw new Error('links that lead in a circle');
 }
 
-async function writeStream(path: string, bytes: Uint8Array): Promise<void> {
+/** Writes `length` bytes; even none is a write, which tells a full device from one that takes them. */
+async function writeStream(path: string, bytes: Uint8Array, length: number = bytes.length): Promise<void> {
   const handle = await open(path, constants.O_WRONLY);
   try {
     let written = 0;
-    do written += (await handle.write(bytes, written)).bytesWritten;
-    while (written < bytes.length);
+    do written += (await handle.write(bytes, written, length - written)).bytesWritten;
+    while (written < length);
   } finally {
     await handle.close();
   }
