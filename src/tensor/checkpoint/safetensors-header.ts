@@ -8,6 +8,7 @@ import { expectWithin } from '../limits.ts';
 
 /** An entry as written, nothing but its form checked; offsets count from the end of the header. */
 export interface HeaderEntry {
+  readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly begin: number;
@@ -55,11 +56,11 @@ function readEntry(cursor: Cursor, name: string): HeaderEntry {
   if (dtype === undefined || !shape || offsets?.length !== 2 || begin === undefined || end === undefined) {
     throw cursor.error('dtype, shape and two data_offsets', `${name} without them`);
   }
-  return { dtype, shape, begin, end };
+  return { name, dtype, shape, begin, end };
 }
 
-/** No longer than any safe integer: what follows is then unexpected. */
-const WHOLE_NUMBER = /0|[1-9]\d{0,15}/y;
+/** Digits of the largest safe integer: what follows is unexpected. */
+const MOST_DIGITS = 16;
 
 /** Characters of a string that stand for themselves: all of most names. */
 const PLAIN = /[ !#-[\]-\uffff]*/y;
@@ -131,11 +132,17 @@ class Cursor {
 
   #number(): number {
     this.#skipSpace();
-    WHOLE_NUMBER.lastIndex = this.#at;
-    const match = WHOLE_NUMBER.exec(this.text);
-    if (!match) throw this.#unexpected('a whole number');
-    this.#at = WHOLE_NUMBER.lastIndex;
-    const value = Number(match[0]);
+    const begin = this.#at;
+    let value = 0;
+    // by hand: a match of a pattern is an object, and a header has half a million numbers
+    while (this.#at < begin + MOST_DIGITS) {
+      const digit = this.text.charCodeAt(this.#at) - 48;
+      if (!(digit >= 0 && digit <= 9)) break; // nor NaN, after the end
+      value = 10 * value + digit;
+      this.#at++;
+      if (value === 0) break; // nothing follows a leading 0
+    }
+    if (this.#at === begin) throw this.#unexpected('a whole number');
     if (!Number.isSafeInteger(value)) throw this.error('a number below 2^53', 'a larger one that ends');
     return value;
   }

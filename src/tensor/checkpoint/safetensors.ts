@@ -84,9 +84,9 @@ function decode(place: string, bytes: Uint8Array<ArrayBuffer>): string {
 
 /** Every byte of the data belongs to exactly one tensor. */
 function checkLayout(place: string, entries: ReadonlyMap<string, HeaderEntry>, dataBytes: number): void {
-  const ordered = [...entries].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
+  const ordered = [...entries.values()].sort((a, b) => a.begin - b.begin || a.end - b.end);
   let reached = 0;
-  for (const [name, { begin, end }] of ordered) {
+  for (const { name, begin, end } of ordered) {
     if (begin !== reached || end < begin || end > dataBytes) {
       throw new FormatError(
         `${place}: ${name}: expected data from byte ${reached} of ${dataBytes}, got [${begin}, ${end}); the file is truncated or damaged`,
