@@ -6,7 +6,7 @@ import type { GeneratedImage } from './generated-image.ts';
 import type { ImageModel } from './models/image-model.ts';
 import { type GivenTokens, SAMPLING_OPTIONS, type SamplingOptions } from './sampler.ts';
 import { callback, having, nested, required, signal, whole } from './tensor/checks.ts';
-import type { OptionTable } from './tensor/options.ts';
+import type { Check, OptionTable } from './tensor/options.ts';
 
 /** What to draw, how freely, and how much of it is remembered. */
 export interface GenerateOptions<Prompt> extends SamplingOptions {
@@ -45,6 +45,12 @@ export interface LineProgress {
 /** Most images of one prompt: more than any device has room for. */
 const MOST_IMAGES = 2 ** 16;
 
+export const TOKENS: Check<readonly GivenTokens[]> = {
+  expected: 'a list of numbers, or a Uint32Array, of every image',
+  fits: (value): value is readonly GivenTokens[] =>
+    Array.isArray(value) && value.every((one) => Array.isArray(one) || one instanceof Uint32Array),
+};
+
 export const GENERATE_OPTIONS: OptionTable<GenerateOptions<object>> = {
   place: 'generate',
   options: {
@@ -55,11 +61,7 @@ export const GENERATE_OPTIONS: OptionTable<GenerateOptions<object>> = {
     }),
     images: whole(1, MOST_IMAGES),
     cache: nested(CACHE_OPTIONS),
-    tokens: {
-      expected: 'a list of numbers, or a Uint32Array, of every image',
-      fits: (value): value is readonly GivenTokens[] =>
-        Array.isArray(value) && value.every((one) => Array.isArray(one) || one instanceof Uint32Array),
-    },
+    tokens: TOKENS,
     onLine: callback(),
     signal,
   },

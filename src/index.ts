@@ -3,7 +3,8 @@
 
 export { type CacheOptions, type CachePlan, type EvictionPolicy, type PolicyName, planCache } from './cache/policy.ts';
 export { FATES, type Retention } from './cache/retention.ts';
-export { type CompareOptions, type Comparison, compare } from './compare.ts';
+export type { FreeRun } from './compare/free-run.ts';
+export { type CompareOptions, type Comparison, type Comparisons, compare } from './compare.ts';
 export { type DrawEvent, draw } from './draw.ts';
 export { type GenerateOptions, generate, type LineProgress } from './generate.ts';
 export { GeneratedImage, type ImageParts } from './generated-image.ts';

@@ -7,7 +7,7 @@ import { testRuntime } from './support/runtime.ts';
 import { tinyModel } from './support/tiny-model.ts';
 
 describe('divergence', () => {
-  it('is KL, the same choice and the bits of the token, of guided logits at a temperature, a place a call', async () => {
+  it('is KL, the same choice and both bits of the token, of guided logits at a temperature, a place a call', async () => {
     const runtime = await testRuntime();
     const [images, vocabulary, guidanceScale, temperature, first] = [3, 71, 2.5, 0.4, 5];
     const values = [1, 2].map((seed) => randomValues(seed, 2 * images * vocabulary));
@@ -20,7 +20,7 @@ describe('divergence', () => {
       'token',
       Uint32Array.from(fed, (id) => id + first),
     );
-    using sums = runtime.tensor([images, 2, 3], 'f32', 'sums');
+    using sums = runtime.tensor([images, 2, 4], 'f32', 'sums');
     using calls = runtime.tensor([images], 'u32', 'calls');
     using program = await runtime.record('divergence', () =>
       divergence({ reference, other, token, first, sums, calls, guidanceScale, temperature }),
@@ -43,16 +43,18 @@ describe('divergence', () => {
       const expected = [
         kl,
         Number(largest(p) === largest(q)),
+        -p[fed[image]!]! / Math.LN2,
         -q[fed[image]!]! / Math.LN2,
         0,
         1,
+        -p[fed[image]!]! / Math.LN2,
         -p[fed[image]!]! / Math.LN2,
       ];
       // exponents up to 3.5 · 2 / 0.4, rounded a few times; sums of 71 terms
       for (const [i, value] of expected.entries())
         assert.ok(
-          Math.abs(actual[6 * image + i]! - value) < 1e-4,
-          `image ${image}, ${i}: ${actual[6 * image + i]} for ${value}`,
+          Math.abs(actual[8 * image + i]! - value) < 1e-4,
+          `image ${image}, ${i}: ${actual[8 * image + i]} for ${value}`,
         );
     }
   });
@@ -70,11 +72,14 @@ describe('compare', () => {
     using model = await tinyModel(runtime);
     const live = runtime.liveBytes;
 
+    const progress: number[] = [];
+
     const { full, settings } = await compare(model, {
       prompt: { classes: [3, 5] },
+      onProgress: (done, total) => progress.push(done / total),
       settings: [
         { policy: 'line-ar', budgetLines: 8 },
-        { policy: 'streaming', budgetLines: 3 },
+        { policy: 'summary', budgetLines: 4 },
       ],
     });
 
@@ -82,9 +87,15 @@ describe('compare', () => {
     assert.deepEqual([all.divergence, all.sameChoice, all.freeAgreement], [0, 1, 1]);
     assert.deepEqual(
       all.images.map(({ tokens }) => tokens),
-      full.map(({ tokens }) => tokens),
+      full.images.map(({ tokens }) => tokens),
     );
-    assert.deepEqual(few.byLine.slice(0, 3), [0, 0, 0]);
+    assert.deepEqual([all.bitsPerToken, all.kvBytes, all.evictionShare], [full.bitsPerToken, full.kvBytes, 0]);
+    assert.deepEqual(few.byLine.slice(0, 4), [0, 0, 0, 0]);
+    assert.ok(few.bitsPerToken > full.bitsPerToken && few.evictionShare > 0);
+    assert.deepEqual(
+      progress,
+      Array.from({ length: 40 }, (_, line) => (line + 1) / 40),
+    );
     assert.ok(few.divergence > 0 && few.sameChoice < 1 && few.kvBytes < all.kvBytes);
     assert.equal(runtime.liveBytes, live);
   });

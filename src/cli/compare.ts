@@ -1,21 +1,28 @@
 import { Command } from 'commander';
+import { fileSource } from '#source';
 import type { PolicyName } from '../cache/policies/index.ts';
-import { type Comparison, compare } from '../compare.ts';
+import { planCache } from '../cache/policy.ts';
+import { compare } from '../compare.ts';
+import { TOKENS } from '../generate-options.ts';
 import type { ImageModel } from '../models/image-model.ts';
 import { type LoadModelOptions, loadModel } from '../models/load-model.ts';
-import { EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, modelName } from '../models/registry.ts';
-import { encodePng } from '../png.ts';
+import { EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, modelDefinition, modelName, type Prompt } from '../models/registry.ts';
+import { promptOf } from '../prompt-list.ts';
+import { expectGiven, type GivenTokens, resolveSampling } from '../sampler.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import { OptionError } from '../tensor/errors.ts';
+import { expectWithin } from '../tensor/limits.ts';
+import { checkValue } from '../tensor/options.ts';
 import { Runtime } from '../tensor/runtime.ts';
-import { expectWritable, writeWhole } from '../tensor/source/write-node.ts';
+import { parseJson } from '../tensor/source/json.ts';
 import { classIds } from './classes.ts';
+import { asJson, asTable, type OutputFlags, openOutputs } from './compare-outputs.ts';
 import { interruptible } from './exit.ts';
-import { defined, hubEnvironment, megabytes, number, table } from './options.ts';
+import { defined, hubEnvironment, number, table } from './options.ts';
 import { progressBar } from './progress.ts';
-import { contactSheet } from './sheet.ts';
+import { openRetention, type RetentionFlags, retentionHistory } from './retention-files.ts';
 
-interface CompareFlags {
+interface CompareFlags extends OutputFlags, RetentionFlags {
   readonly model?: string;
   readonly classes?: string;
   readonly prompt?: readonly string[];
@@ -26,9 +33,8 @@ interface CompareFlags {
   readonly guidance?: number;
   readonly temperature?: number;
   readonly driver: Driver;
+  readonly tokens?: string;
   readonly json?: boolean;
-  readonly csv?: string;
-  readonly sheet?: string;
 }
 
 export function compareCommand(): Command {
@@ -44,8 +50,15 @@ export function compareCommand(): Command {
     .option('--guidance <scale>', 'classifier-free guidance; 1 or less is off', number)
     .option('--temperature <number>', "at which predictions are compared (default: the model's)", number)
     .option('--driver <name>', 'auto, gpu, lavapipe or swiftshader', 'auto')
+    .option('--chart <file>', 'SVG of divergence over bytes, a curve a policy; needs the packages vega and vega-lite')
+    .option(
+      '--retention <file>',
+      'PNG of which tokens of the first image each head, layer, and all still hold, a file a setting',
+    )
+    .option('--animation <file>', 'the same as a GIF, a frame a line; needs the package modern-gif')
     .option('--json', 'as JSON, with the divergence of every line')
-    .option('--csv <file>', 'the table as CSV')
+    .option('--tokens <file>', 'JSON of tokens to feed, a list an image (default: what the full cache finds likeliest)')
+    .option('--csv <file>', 'the table as CSV, with all digits')
     .option('--sheet <file>', 'PNG of what each setting draws by itself, a row each')
     .addHelpText(
       'after',
@@ -55,17 +68,26 @@ export function compareCommand(): Command {
 }
 
 async function run(flags: CompareFlags): Promise<void> {
-  const { driver, guidance, temperature, checkpoint, vq, csv, sheet } = flags;
+  const { driver, guidance, temperature, checkpoint, vq } = flags;
   const name = flags.model ?? (flags.prompt ? EMBEDDED_TEXT_MODEL : EMBEDDED_MODEL);
   if ((flags.classes === undefined) === (flags.prompt === undefined))
     throw new OptionError('classes: expected either --classes <list> or --prompt <text...>');
   const settings = list(flags.budgets).flatMap((budget) =>
     list(flags.policies).map((policy) => ({ policy: policy as PolicyName, budgetLines: number(budget) })),
   );
-  const prompt = flags.prompt
+  const prompt: Prompt = flags.prompt
     ? { prompts: flags.prompt }
     : { classes: await classIds(name, list(flags.classes ?? '')) };
-  for (const file of [csv, sheet]) if (file !== undefined) await expectWritable(file);
+  // everything that can be wrong with the options is said before a device is opened or a byte is loaded
+  const { grid, imageTokens } = modelDefinition(name);
+  for (const cache of settings) planCache(cache, grid);
+  const sampling = defined({ guidanceScale: guidance, temperature });
+  resolveSampling(sampling, {});
+  const tokens = flags.tokens === undefined ? [] : await readTokens(flags.tokens);
+  expectGiven(tokens, { ...grid, ...imageTokens });
+  const write = await openOutputs(flags);
+  const writeRetention = await openRetention(flags, settings, grid.lines);
+
   const { signal, release } = interruptible();
   try {
     using runtime = await Runtime.open({ driver });
@@ -75,49 +97,36 @@ async function run(flags: CompareFlags): Promise<void> {
       ...loaded,
       ...hubEnvironment(),
       signal,
-    })) as ImageModel<typeof prompt>;
+    })) as ImageModel<Prompt>;
     const bar = progressBar('comparing');
-    const sampling = defined({ guidanceScale: guidance, temperature });
     const onProgress = (done: number, total: number) => bar.update(done, total);
-    const result = await compare(model, { prompt, settings, signal, onProgress, ...sampling }).finally(() =>
-      bar.stop(),
+    const comparisons = await compare(model, { prompt, settings, tokens, signal, onProgress, ...sampling }).finally(
+      () => bar.stop(),
     );
-    const { lines } = model.grid(prompt);
-    const rows = result.settings.map(rowOf);
-    if (csv !== undefined)
-      await writeWhole(csv, new TextEncoder().encode([HEADER, ...rows].map((row) => `${row.join(',')}\n`).join('')));
-    if (sheet !== undefined) {
-      const full = { images: result.full, keptLines: lines, lines };
-      const kept = result.settings.map(({ images, cache }) => ({
-        images,
-        keptLines: cache.budgetLines ?? lines,
-        lines,
-      }));
-      await writeWhole(sheet, encodePng(contactSheet([full, ...kept])));
+    const measured = { ...comparisons, lines: grid.lines };
+    await write(measured);
+    if (writeRetention) {
+      const first = promptOf(prompt, [0]);
+      for (const [i, cache] of settings.entries()) {
+        const history = await retentionHistory(model, { ...sampling, prompt: first, cache, temperature: 0, signal });
+        await writeRetention(i, history);
+      }
     }
-    if (flags.json) {
-      const plain = result.settings.map(({ images: _, ...figures }) => figures);
-      return void console.log(JSON.stringify(plain, undefined, 2));
-    }
-    console.log(table([HEADER, ...rows]));
+    console.log(flags.json ? asJson(measured) : table(asTable(measured)));
   } finally {
     release();
   }
 }
 
-const HEADER = ['policy', 'lines', 'KL (nats/token)', 'same choice', 'bits/token', 'tokens as full', 'KV', 'ms/token'];
-
-function rowOf(one: Comparison): string[] {
-  return [
-    String(one.cache.policy),
-    String(one.cache.budgetLines),
-    one.divergence.toPrecision(3),
-    one.sameChoice.toFixed(3),
-    one.bitsPerToken.toFixed(3),
-    one.freeAgreement.toFixed(3),
-    megabytes(one.kvBytes),
-    one.msPerToken.toFixed(1),
-  ];
+/** Lists of token ids, one an image. Throws FormatError, or OptionError for other JSON. */
+async function readTokens(file: string): Promise<readonly GivenTokens[]> {
+  const source = await fileSource(file);
+  try {
+    expectWithin(file, 'tokensBytes', source.size);
+    return checkValue('tokens', TOKENS, parseJson(file, await source.read(0, source.size)));
+  } finally {
+    await source.close();
+  }
 }
 
 function list(text: string): string[] {

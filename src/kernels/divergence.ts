@@ -2,7 +2,7 @@
  * How far one prediction of the next token is from another, without leaving the GPU.
  *
  *     p, q = softmax of guided logits / temperature, of the reference and of the other
- *     sums[image, n] = Σ p ln(p / q),  1 if both find the same token likeliest else 0,  −log2 q(token)
+ *     sums[image, n] = Σ p ln(p / q),  1 if both find the same token likeliest else 0,  −log2 p(token),  −log2 q(token)
  *
  * n counts the calls. One workgroup an image.
  */
@@ -17,7 +17,7 @@ export interface DivergenceInputs {
   /** What is fed next, u32 [B]; ids begin with `first`. */
   readonly token: Tensor;
   readonly first: number;
-  /** f32 [B, N, 3], filled one place a call. */
+  /** f32 [B, N, 4], filled one place a call. */
   readonly sums: Tensor;
   /** Calls so far, u32 [B]. */
   readonly calls: Tensor;
@@ -82,10 +82,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   workgroupBarrier();
   if (lane > 0) { return; }
   for (var i = 1u; i < THREADS; i++) { sum += parts[i]; }
-  let at = (image * PLACES + calls[image]) * 3u;
+  let at = (image * PLACES + calls[image]) * 4u;
+  let bits = (log(sum.xy) - (both(image, token[image] - FIRST) - most)) * 1.4426950408889634;
   sums[at] = sum.z / sum.x - log(sum.x) + log(sum.y);
   sums[at + 1u] = f32(likeliest.x == likeliest.y);
-  sums[at + 2u] = (log(sum.y) - (both(image, token[image] - FIRST).y - most.y)) * 1.4426950408889634;
+  sums[at + 2u] = bits.x;
+  sums[at + 3u] = bits.y;
   calls[image] += 1u;
 }`,
 );

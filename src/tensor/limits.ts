@@ -53,6 +53,8 @@ export const LIMITS = {
   configBytes: { most: 16 * 2 ** 20, of: 'bytes of a configuration' },
   /** The families' have up to 5 MB. */
   tokenizerBytes: { most: 32 * 2 ** 20, of: 'bytes of a tokenizer' },
+  /** Of given images: ids of five digits for a thousand images of 2,352 tokens. */
+  tokensBytes: { most: 16 * 2 ** 20, of: 'bytes of tokens' },
   /** A damaged id must not ask for memory. */
   tokenIds: { most: 2 ** 22, of: 'ids of a vocabulary' },
   /** Normalizers, splitters or processors, one after the other: the families have up to 7. */

@@ -54,7 +54,7 @@ describe('the command line', function () {
   });
 
   it('helps, with examples, and ends with 0', async () => {
-    for (const command of [[], ['generate'], ['inspect'], ['plan'], ['devices']]) {
+    for (const command of [[], ['generate'], ['compare'], ['inspect'], ['plan'], ['devices']]) {
       const { code, out } = await rasterline([...command, '--help']);
       assert.equal(code, 0);
       assert.match(out, /Examples?:\n\s+\$ rasterline/);
@@ -100,6 +100,10 @@ describe('the command line', function () {
         ['generate', '--classes', '1', '--out', join(folder, 'a.jpg')],
         /OptionError: out: expected a file that ends in .png/,
       ],
+      [['compare', '--classes', '1', '--policies', 'lru'], /OptionError: cache\.policy: expected one of full, /],
+      [['compare', '--classes', '1', '--budgets', '2'], /OptionError: cache\.budgetLines: expected at least 3/],
+      [['compare', '--classes', '1', '--tokens', 'package.json'], /OptionError: tokens: expected a list of numbers/],
+      [['compare', '--classes', '1', '--csv', 'package.json'], /OptionError: csv: expected a file that is not there/],
       [['plan', '--model', 'x'], /OptionError: model/],
       [['draw'], /unknown command 'draw'/],
     ];

@@ -1,0 +1,70 @@
+/** A setting drawing by itself, each time the likeliest token, with the clock beside it. */
+
+import { orAborted } from '../abort.ts';
+import { type CacheOptions, planCache } from '../cache/policy.ts';
+import type { GeneratedImage } from '../generated-image.ts';
+import { ImageDecoder } from '../image.ts';
+import type { ImageModel } from '../models/image-model.ts';
+import { openCondition, openRun } from '../open-run.ts';
+import { resolveSampling, Sampler } from '../sampler.ts';
+
+export interface FreeRunOptions<Prompt> {
+  readonly prompt: Prompt;
+  readonly cache: CacheOptions;
+  readonly guidanceScale: number;
+  readonly signal: AbortSignal | undefined;
+  /** At the end of every line. */
+  readonly onLine: () => void;
+}
+
+/** What a cache draws, and what that takes. */
+export interface FreeRun {
+  readonly images: readonly GeneratedImage[];
+  /** Bytes of keys and values. */
+  readonly kvBytes: number;
+  /** A token of all images, without the prompt before and the decoding into pixels after them. */
+  readonly msPerToken: number;
+  /** Share of that time for choosing, moving and summing at the ends of lines: these are run once more, alone. */
+  readonly evictionShare: number;
+}
+
+export async function freeRun<Prompt>(model: ImageModel<Prompt>, options: FreeRunOptions<Prompt>): Promise<FreeRun> {
+  const { runtime } = model;
+  const { prompt, cache, guidanceScale, signal, onLine } = options;
+  const grid = model.grid(prompt);
+  const range = { ...grid, ...model.imageTokens };
+  const plan = planCache(cache, grid);
+  const sampling = resolveSampling({ guidanceScale, temperature: 0, topK: 0, topP: 1 }, {});
+  const condition = openCondition(model, prompt, guidanceScale > 1);
+  using decoder = await ImageDecoder.open(model, grid);
+  using run = await openRun(model, { condition, grid, plans: [plan] }, (images) =>
+    Sampler.open(runtime, images, { range, sampling, given: [] }),
+  );
+  const { head, store } = run;
+
+  run.draw(); // of the prompt
+  await orAborted(runtime.settled(), signal);
+  const start = performance.now();
+  for (let line = 1; line <= grid.lines; line++) {
+    while (run.drawn < line * grid.lineLength - 1) run.draw();
+    run.draw(head.check);
+    await orAborted(head.settled(), signal);
+    onLine();
+  }
+  const elapsedMs = performance.now() - start;
+  const images = await head.read();
+
+  const { lineEnd } = store;
+  const again = performance.now();
+  if (lineEnd) runtime.run(...Array(grid.lines - plan.budgetLines).fill(lineEnd));
+  await orAborted(runtime.settled(), signal);
+  const evictionMs = lineEnd ? performance.now() - again : 0;
+  const { bytes: kvBytes } = store;
+  run.dispose(); // keys and values, before pixels take their place
+  return {
+    images: await decoder.decode(images, signal),
+    kvBytes,
+    msPerToken: elapsedMs / (grid.lines * grid.lineLength - 1),
+    evictionShare: evictionMs / elapsedMs,
+  };
+}
