@@ -34,6 +34,8 @@ export { type MemoryPlan, type PlanOptions, plan } from './plan.ts';
 export { encodePng, type Picture, readRecipe } from './png.ts';
 export type { Recipe, RecipePrompt } from './recipe.ts';
 export { recipeFor } from './recipe-for.ts';
+export { generateAndRecover, type RecoverOptions } from './recover.ts';
+export { generateInRuns, imagesThatFit } from './runs.ts';
 export type { GivenTokens, SamplingOptions } from './sampler.ts';
 export { type Checkpoint, openCheckpoint, type StoredTensor } from './tensor/checkpoint/checkpoint.ts';
 export { type FilesOptions, type OpenedFiles, openFiles } from './tensor/checkpoint/open-files.ts';
@@ -49,6 +51,7 @@ export {
   NotFiniteError,
   NotFoundError,
   OptionError,
+  OutOfMemoryError,
   RasterlineError,
   ShapeError,
   StorageError,

@@ -43,6 +43,11 @@ export function parseRecipe(place: string, text: Readonly<Record<string, string>
   const json = text.rasterline;
   if (json === undefined)
     throw new FormatError(`${place}: expected a picture that rasterline wrote, got one without a recipe`);
+  return recipeOfJson(place, json);
+}
+
+/** The same from the JSON alone; what else it holds is kept, unchecked. */
+export function recipeOfJson(place: string, json: string): Recipe {
   let recipe: Partial<Recipe>;
   try {
     recipe = JSON.parse(json) as Partial<Recipe>;

@@ -42,7 +42,11 @@ async function demo({ driver, out, seed }: DemoFlags): Promise<void> {
     const runs: MeasuredRun[] = [];
     for (const cache of SETTINGS)
       runs.push(
-        await measuredRun(model, `${cache.policy} ${cache.budgetLines}`, { prompt: { classes }, seed, signal, cache }),
+        await measuredRun(
+          model,
+          { label: `${cache.policy} ${cache.budgetLines}` },
+          { prompt: { classes }, seed, signal, cache },
+        ),
       );
     const { lines } = model.grid({ classes });
     await writeWhole(

@@ -14,7 +14,7 @@ export class Interrupted extends Error {
   override readonly name = 'Interrupted';
 
   constructor(readonly ending: Ending) {
-    super('interrupted; nothing was written');
+    super('interrupted; nothing is half-written');
   }
 }
 

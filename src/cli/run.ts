@@ -15,23 +15,24 @@ export interface MeasuredRun {
   readonly dispatchesPerToken: number;
 }
 
+/** `draw` is `generate`, or a layer around it; `options.onLine` is called too. */
 export async function measuredRun<Prompt>(
   model: ImageModel<Prompt>,
-  label: string,
+  { label, draw = generate }: { readonly label: string; readonly draw?: typeof generate<Prompt> },
   options: GenerateOptions<Prompt>,
-  onFirstLine: () => void = () => undefined,
 ): Promise<MeasuredRun> {
   const bar = progressBar(label);
-  const dispatches = model.runtime.counters.dispatches;
+  const { counters } = model.runtime;
+  const { dispatches } = counters;
   const start = performance.now();
   let kvBytes = 0;
-  const onLine = (progress: LineProgress) => {
+  const onLine = async (progress: LineProgress) => {
     kvBytes = progress.kvBytes;
-    if (progress.line === 1) onFirstLine();
+    await options.onLine?.(progress);
     bar.update(progress.line, progress.lines);
   };
   try {
-    const images = await generate(model, { ...options, onLine });
+    const images = await draw(model, { ...options, onLine });
     const elapsedMs = performance.now() - start;
     const tokens = images[0]?.tokens.length ?? 1;
     return {
@@ -39,7 +40,7 @@ export async function measuredRun<Prompt>(
       elapsedMs,
       tokensPerSecond: (tokens * images.length * 1000) / elapsedMs,
       kvBytes,
-      dispatchesPerToken: (model.runtime.counters.dispatches - dispatches) / tokens,
+      dispatchesPerToken: (counters.dispatches - dispatches) / tokens,
     };
   } finally {
     bar.stop();

@@ -30,6 +30,20 @@ export class DeviceError extends RasterlineError {
   override readonly name: string = 'DeviceError';
 }
 
+/** The device has no memory for a buffer: a smaller batch, image or budget may fit. */
+export class OutOfMemoryError extends DeviceError {
+  override readonly name = 'OutOfMemoryError';
+
+  constructor(
+    message: string,
+    /** Bytes that the runtime held when it asked for more. */
+    readonly heldBytes: number,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
 /**
  * The device failed after all tokens had been drawn. `generate(model, { ...options, tokens: error.tokens })` goes on from
  * them, on another device if need be.

@@ -5,7 +5,7 @@
  * lasts as long as its cause: who disposes of that has done with it, and the runtime goes on. Only a lost device is final.
  */
 
-import { DeviceError, DisposedError, type RasterlineError } from './errors.ts';
+import { DeviceError, DisposedError, OutOfMemoryError, type RasterlineError } from './errors.ts';
 
 /** Innermost last: what a scope does not catch goes to the one around it. */
 const KINDS = ['internal', 'out-of-memory', 'validation'] as const;
@@ -43,18 +43,23 @@ export class Faults {
     return true;
   }
 
+  /** Whether the device is gone: only another runtime goes on then. */
+  get isLost(): boolean {
+    return this.#end instanceof DeviceError;
+  }
+
   /** Throws DisposedError after `close`, and DeviceError once the device is lost. */
   check(): void {
     if (this.#end) throw this.#end;
   }
 
-  /** Does `work` for `cause`. What it returns may be invalid; `expectNone` tells, once `reported` has settled. */
-  guard<T>(cause: object, place: string, work: () => T): T {
+  /** Does `work` for `cause`. What it returns may be invalid; `expectNone` tells, once `reported` has settled. `heldBytes`: see OutOfMemoryError. */
+  guard<T>(cause: object, place: string, work: () => T, heldBytes = 0): T {
     for (const kind of KINDS) this.device.pushErrorScope(kind);
     try {
       return work();
     } finally {
-      for (const kind of [...KINDS].reverse()) this.#collect(cause, place, kind);
+      for (const kind of [...KINDS].reverse()) this.#collect(cause, place, kind, heldBytes);
     }
   }
 
@@ -78,13 +83,16 @@ export class Faults {
     this.#gone.add(cause);
   }
 
-  #collect(cause: object, place: string, kind: (typeof KINDS)[number]): void {
+  #collect(cause: object, place: string, kind: (typeof KINDS)[number], heldBytes: number): void {
     const answer = this.device.popErrorScope().then(
       (error) => {
         if (!error || this.#known.has(cause) || this.#gone.has(cause)) return;
         const expected = kind === 'out-of-memory' ? 'memory for it' : 'no error';
         const text = `${place}: expected ${expected}, got ${kind}: ${error.message}${REMEDIES[kind]}`;
-        this.#known.set(cause, new DeviceError(text));
+        this.#known.set(
+          cause,
+          kind === 'out-of-memory' ? new OutOfMemoryError(text, heldBytes) : new DeviceError(text),
+        );
       },
       () => undefined, // the device is lost, which is told elsewhere
     );

@@ -1,7 +1,7 @@
 /** Buffers and their bytes. Every buffer has an owner from its first byte on, and is destroyed when nothing needs it. */
 
 import type { Counters } from './counters.ts';
-import { DeviceError } from './errors.ts';
+import { DeviceError, OutOfMemoryError } from './errors.ts';
 import type { Faults } from './faults.ts';
 
 /**
@@ -79,11 +79,11 @@ export class Memory {
     this.expectFits(label, region.bytes);
     const { bytes } = region;
     try {
-      region.buffer = this.faults.guard(region, `${label} (${bytes} bytes)`, () =>
-        this.device.createBuffer({ size: bytes, usage, label }),
-      );
+      const create = () => this.device.createBuffer({ size: bytes, usage, label });
+      region.buffer = this.faults.guard(region, `${label} (${bytes} bytes)`, create, this.liveBytes);
     } catch (error) {
-      throw new DeviceError(`${label}: expected a buffer of ${bytes} bytes, got ${(error as Error).message}`);
+      const text = `${label}: expected a buffer of ${bytes} bytes, got ${(error as Error).message}`;
+      throw new OutOfMemoryError(text, this.liveBytes, { cause: error });
     }
     region.state = 'live';
     this.counters.buffers++;

@@ -12,6 +12,8 @@ import { loadTokenizer, TOKENIZER_OPTIONS } from '../../src/models/text/tokenize
 import { PLAN_OPTIONS, plan } from '../../src/plan.ts';
 import { encodePng, IMAGE, PNG, readRecipe } from '../../src/png.ts';
 import { recipeFor } from '../../src/recipe-for.ts';
+import { generateAndRecover, RECOVER_OPTIONS } from '../../src/recover.ts';
+import { generateInRuns, imagesThatFit } from '../../src/runs.ts';
 import { openCheckpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
 import { FILES_OPTIONS, FILES_SOURCE, openFiles } from '../../src/tensor/checkpoint/open-files.ts';
 import { instance, listOf, oneOf, text, whole } from '../../src/tensor/checks.ts';
@@ -45,6 +47,7 @@ export async function publicFunctions(): Promise<{
   const model = await loadModel(runtime, 'emoji');
   const prompt = { classes: [1] };
   const settings = [{ budgetLines: 4 }];
+  const reload = async () => model;
   const functions: PublicFunction[] = [
     {
       name: 'Runtime',
@@ -70,6 +73,27 @@ export async function publicFunctions(): Promise<{
       options: options(GENERATE_OPTIONS, { prompt }, (given) => draw(model, given as { prompt: typeof prompt }).next()),
     },
     { name: 'GeneratedImage', values: [value(IMAGE, (image) => new GeneratedImage(image as ImageParts))] },
+    {
+      name: 'generateAndRecover',
+      values: [value(IMAGE_MODEL, (given) => generateAndRecover(given, { prompt: prompt as never, reload }))],
+      options: options(RECOVER_OPTIONS, { prompt, reload }, (given) =>
+        generateAndRecover(model, given as { prompt: typeof prompt; reload: typeof reload }),
+      ),
+    },
+    {
+      name: 'generateInRuns',
+      values: [value(whole(1, 4), (atOnce) => generateInRuns(model, { prompt }, atOnce).next())],
+      options: options(GENERATE_OPTIONS, { prompt }, (given) =>
+        generateInRuns(model, given as { prompt: typeof prompt }, 1).next(),
+      ),
+    },
+    {
+      name: 'imagesThatFit',
+      values: [
+        value(MODEL, (name) => imagesThatFit(name, 1, { memoryBytes: 1e9 })),
+        value(whole(1, 4), (wanted) => imagesThatFit('emoji', wanted, { memoryBytes: 1e9 })),
+      ],
+    },
     {
       name: 'compare',
       values: [value(IMAGE_MODEL, (given) => compare(given, { prompt: prompt as never, settings }))],

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { decode } from 'fast-png';
 import { readRecipe } from '../../src/png.ts';
 
 const CLI = '.build/cli-test/cli.mjs';
+const ENVIRONMENT = { ...process.env, RASTERLINE_DRIVER: process.env['RASTERLINE_DRIVER'] ?? 'swiftshader' };
 
 interface Ended {
   readonly code: number | null;
@@ -19,7 +21,7 @@ interface Ended {
 function rasterline(arguments_: readonly string[], interruptAfter?: string): Promise<Ended> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [CLI, ...arguments_], {
-      env: { ...process.env, RASTERLINE_DRIVER: process.env['RASTERLINE_DRIVER'] ?? 'swiftshader' },
+      env: ENVIRONMENT,
     });
     const text = { out: '', err: '' };
     let interrupted = false;
@@ -207,8 +209,8 @@ describe('the command line', function () {
     assert.equal(some.visualKvBytes, full.visualKvBytes / 4);
   });
 
-  it('draws an emoji by name into a PNG, and the same again from that PNG', async () => {
-    const out = join(folder, 'tiger.png');
+  it('draws an emoji by name into a PNG, and the same again from that PNG, and from the journal of a killed run', async () => {
+    const [out, journal] = [join(folder, 'tiger.png'), join(folder, 'run.json')];
     const { code, err } = await rasterline([
       'generate',
       '--classes',
@@ -232,7 +234,26 @@ describe('the command line', function () {
     assert.equal(second.code, 0, second.err);
     assert.deepEqual(decode(await readFile(again)).data, data);
     assert.deepEqual(readRecipe(await readFile(again)), readRecipe(await readFile(out)));
-    for (const file of [out, again]) await rm(file);
+
+    const drawing = ['generate', '--from', out, '--out', again, '--journal', journal];
+    const child = spawn(process.execPath, [CLI, ...drawing], { env: ENVIRONMENT });
+    const linesKnown = async () =>
+      (await readFile(journal, 'utf8').then(JSON.parse, () => undefined))?.tokens[0]?.length;
+    await rm(again);
+    while (!((await linesKnown()) >= 48) && child.exitCode === null) await new Promise((wake) => setTimeout(wake, 20));
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    assert.ok((await linesKnown()) >= 48);
+    assert.deepEqual(
+      (await readdir(folder)).filter((name) => name.endsWith('.png')),
+      ['tiger.png'],
+    );
+    const third = await rasterline(['generate', '--resume', journal]);
+    assert.equal(third.code, 0, third.err);
+    assert.deepEqual(await readFile(again), await readFile(out));
+    const other = await rasterline(['generate', '--resume', journal, '--seed', '2']);
+    assert.match(other.err, /^OptionError: resume: expected no other option that says what is drawn, got seed/);
+    for (const file of [out, again, journal]) await rm(file);
   });
 
   it('draws from words with the embedded model, and refuses more of them than it reads', async () => {

@@ -1,4 +1,4 @@
-/** A device whose memory can be made to fail. */
+/** A device whose memory can be made to fail, and that can be lost. */
 
 export interface FailingDevice {
   readonly device: GPUDevice;
@@ -6,6 +6,8 @@ export interface FailingDevice {
   failNext(buffers: number, how: 'out-of-memory' | 'throws'): void;
   /** No buffer fails any more. */
   heal(): void;
+  /** Reported as lost, once and for all. */
+  lose(): void;
 }
 
 /** Stands before a real device, which goes on working. */
@@ -30,7 +32,12 @@ export function failingDevice(real: GPUDevice): FailingDevice {
     const error = await real.popErrorScope();
     return own?.error ?? error;
   };
-  const replaced: Readonly<Record<string, unknown>> = { createBuffer, pushErrorScope, popErrorScope };
+  let lose = () => {};
+  const loss = new Promise<GPUDeviceLostInfo>((resolve) => {
+    lose = () => resolve({ reason: 'unknown', message: 'a test took it' } as GPUDeviceLostInfo);
+  });
+  const lost = Promise.race([loss, real.lost]);
+  const replaced: Readonly<Record<string, unknown>> = { createBuffer, pushErrorScope, popErrorScope, lost };
   const device = new Proxy(real, {
     get: (target, name) => {
       if (typeof name === 'string' && name in replaced) return replaced[name];
@@ -40,6 +47,7 @@ export function failingDevice(real: GPUDevice): FailingDevice {
   });
   return {
     device,
+    lose: () => lose(),
     failNext: (buffers, kind) => {
       left = buffers;
       how = kind;

@@ -28,9 +28,10 @@ function declared(name: string, file: string): PublicName {
     `^export type \\{[^}]*\\b${name}\\b[^}]*\\} from '([^']+)'|^import .*\\b${name}\\b.* from '([^']+)'`,
     'm',
   );
-  const declaration = new RegExp(`^export (?:async )?(function|class|const|interface|type) ${name}\\b(.*)$`, 'm').exec(
-    text,
-  );
+  const declaration = new RegExp(
+    `^export (?:async )?(function\\*?|class|const|interface|type) ${name}\\b(.*)$`,
+    'm',
+  ).exec(text);
   if (!declaration) {
     const elsewhere = again.exec(text);
     if (!elsewhere) throw new Error(`${name}: expected its declaration in ${file}`);
@@ -38,7 +39,8 @@ function declared(name: string, file: string): PublicName {
   }
   const before = text.slice(0, declaration.index);
   const comment = /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\n$/.exec(before)?.[1] ?? '';
-  const [, kind = '', rest = ''] = declaration;
+  const [, keyword = '', rest = ''] = declaration;
+  const kind = keyword.replace('*', '');
   return {
     name,
     kind,
