@@ -2,6 +2,7 @@
 
 import type { MatrixDtype } from '../kernels/linear/weight.ts';
 import type { Runtime } from '../tensor/runtime.ts';
+import type { PromptKinds } from './check-prompt.ts';
 import type { Geometry, ImageModel, LineGrid } from './image-model.ts';
 import type { TransformersConfig } from './parts/transformers-config.ts';
 import type { VqConfig } from './parts/vq/config.ts';
@@ -48,6 +49,7 @@ export interface ModelDefinition<Prompt, Defined extends Parts = Parts> {
   /** Ids that may be drawn: an id less the first is a code of the VQ tokenizer. */
   readonly imageTokens: ImageModel<Prompt>['imageTokens'];
   readonly vq: VqConfig;
+  readonly promptKinds: PromptKinds;
   /** Images are drawn from one of so many classes; absent: from text. */
   readonly classes?: number;
   /** How the reference makes bytes of pixels. */

@@ -5,6 +5,7 @@ import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
 import type { LoadOptions } from '../tensor/checkpoint/weights.ts';
 import { assert } from '../tensor/errors.ts';
 import type { Runtime } from '../tensor/runtime.ts';
+import { checkPrompt } from './check-prompt.ts';
 import { type ModelDefinition, type Part, type PartDefinition, patchOf, type WeightDtype } from './family.ts';
 import type { ImageModel } from './image-model.ts';
 import { officialCheckpoint } from './official-names.ts';
@@ -28,12 +29,12 @@ export interface ModelOptions extends LoadOptions {
  * Throws FormatError for a checkpoint or a tokenizer of another model, before anything is loaded. The checkpoints stay
  * the caller's.
  */
-export async function openModel<Prompt>(
+export async function openModel<Prompt extends object>(
   runtime: Runtime,
   definition: ModelDefinition<Prompt>,
   { checkpoints, ...options }: ModelOptions & { readonly checkpoints: Checkpoints },
 ): Promise<ImageModel<Prompt>> {
-  const { name, geometry, imageTokens, rounding, defaults, vq } = definition;
+  const { name, geometry, imageTokens, rounding, defaults, vq, promptKinds } = definition;
   const { dtype = 'f16', tokenizer } = options;
   if (tokenizer) definition.expectTokenizer?.(tokenizer);
   const parts = Object.entries(definition.parts).flatMap(([part, file]: [string, PartDefinition]) => {
@@ -54,6 +55,7 @@ export async function openModel<Prompt>(
       layers[part] = own.layers;
     }
     await runtime.settled();
+    const model = definition.model(layers, { runtime, tokenizer });
     return {
       name,
       runtime,
@@ -63,7 +65,9 @@ export async function openModel<Prompt>(
       patch: patchOf(vq),
       rounding,
       defaults,
-      ...definition.model(layers, { runtime, tokenizer }),
+      ...model,
+      grid: (prompt) => model.grid(checkPrompt(promptKinds, prompt)),
+      condition: (prompt, guided) => model.condition(checkPrompt(promptKinds, prompt), guided),
       dispose,
       [Symbol.dispose]: dispose,
     };

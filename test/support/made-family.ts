@@ -39,6 +39,7 @@ function define(name: string, { width }: { readonly width: number }): ModelDefin
     imageTokens: { first: COLORS, count: CODES },
     vq: VQ,
     rounding: 'nearest',
+    promptKinds: ['colors'],
     defaults: { guidanceScale: 1, topK: 0, temperature: 1, topP: 1 },
     conditionTokens: () => 1,
     parts: {

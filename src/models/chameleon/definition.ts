@@ -9,7 +9,7 @@ import { VQ_IGNORED } from '../parts/vq/config.ts';
 import { decode } from '../parts/vq/decoder.ts';
 import { vqWeights } from '../parts/vq/weights.ts';
 import { textCondition } from '../text/condition.ts';
-import { promptIds, type TextPrompt } from '../text/prompt.ts';
+import { promptIds, TEXT_KINDS, type TextPrompt } from '../text/prompt.ts';
 import type { ChameleonConfig } from './config.ts';
 import { imageGrids } from './size.ts';
 import { chameleonText, expectChameleonTokens } from './tokens.ts';
@@ -48,6 +48,7 @@ export function defineChameleon(name: string, config: ChameleonConfig): ModelDef
     imageTokens: { first: tokens.firstCode, count: codes },
     vq,
     rounding: 'truncate',
+    promptKinds: TEXT_KINDS,
     // generate_examples/generate.py: cfg 4, image_top_k 2000
     defaults: { guidanceScale: 4, topK: 2000, temperature: 1, topP: 1 },
     conditionTokens: (promptTokens) => promptTokens + START_TOKENS,

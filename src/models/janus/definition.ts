@@ -8,7 +8,7 @@ import { defineModel, type ModelDefinition, patchOf } from '../family.ts';
 import { forward } from '../parts/transformer.ts';
 import { decode } from '../parts/vq/decoder.ts';
 import { textCondition } from '../text/condition.ts';
-import { expectSize, promptIds, type TextPrompt } from '../text/prompt.ts';
+import { expectSize, promptIds, TEXT_KINDS, type TextPrompt } from '../text/prompt.ts';
 import type { JanusConfig } from './config.ts';
 import { JANUS_IGNORED, officialName } from './names.ts';
 import { expectJanusTokens, janusTemplate, padToken } from './tokens.ts';
@@ -26,6 +26,7 @@ export function defineJanus(name: string, config: JanusConfig): ModelDefinition<
     imageTokens: { first: 0, count: vq.codebook.count },
     vq,
     rounding: 'truncate',
+    promptKinds: TEXT_KINDS,
     // all tokens, weighed by cfg_weight 5
     defaults: { guidanceScale: 5, topK: 0, temperature: 1, topP: 1 },
     conditionTokens: (promptTokens) => promptTokens,

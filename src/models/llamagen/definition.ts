@@ -11,7 +11,7 @@ import { VQ_IGNORED } from '../parts/vq/config.ts';
 import { decode } from '../parts/vq/decoder.ts';
 import { vqWeights } from '../parts/vq/weights.ts';
 import { captionReader, expectCaptionTokenizer } from '../text/caption/caption-reader.ts';
-import { expectSize } from '../text/prompt.ts';
+import { expectSize, TEXT_KINDS } from '../text/prompt.ts';
 import type { Loaded } from '../weights/weight-spec.ts';
 import { type LlamaGenPrompt, makeCondition } from './condition.ts';
 import type { LlamaGenConfig } from './config.ts';
@@ -34,6 +34,7 @@ export function defineLlamaGen(name: string, config: LlamaGenConfig, folder?: st
     imageTokens: { first: 0, count: vocabulary },
     vq,
     rounding: 'nearest',
+    promptKinds: isCaption ? [...TEXT_KINDS, 'captions'] : ['classes'],
     defaults: sampling,
     ...(!isCaption && { classes: condition.classes }),
     conditionTokens: () => (isCaption ? condition.tokens : 1),

@@ -10,6 +10,9 @@ export type TextPrompt = (
 ) &
   ImageSize;
 
+/** Names of the two, for `checkPrompt`. */
+export const TEXT_KINDS = ['prompts', 'promptTokens'] as const;
+
 /** In pixels; what is left out is the model's own. Models that draw one size refuse others. */
 export interface ImageSize {
   readonly width?: number;
