@@ -136,12 +136,24 @@ export class Run<Drawing = unknown, Result = unknown> {
 
   /** Draws one token of each image: one submit. Returns the program that did, and fills `copies` after it. */
   draw(...copies: readonly ReadBack[]): Program<Result> {
-    const { runtime, stores, prefill, step } = this.parts;
-    const program = this.#isFilled ? step : prefill;
-    const ends = this.#isFilled ? stores.flatMap((store) => store.advance()) : [];
-    runtime.runAndCopy([program, ...ends], copies);
-    this.#isFilled = true;
+    const { program, ends } = this.#advance();
+    this.parts.runtime.runAndCopy([program, ...ends], copies);
     return program;
+  }
+
+  /** The same without the end of a line, which is given to be run next: for who takes its time apart. */
+  drawBeforeEnd(): readonly Program[] {
+    const { program, ends } = this.#advance();
+    this.parts.runtime.run(program);
+    return ends;
+  }
+
+  #advance(): { readonly program: Program<Result>; readonly ends: readonly Program[] } {
+    const { stores, prefill, step } = this.parts;
+    const ends = this.#isFilled ? stores.flatMap((store) => store.advance()) : [];
+    const program = this.#isFilled ? step : prefill;
+    this.#isFilled = true;
+    return { program, ends };
   }
 
   /** Draws the tokens of one line more, and fills `copies` after the last. */

@@ -133,11 +133,6 @@ export class KvStore {
     return this.table.hasEvicted ? { from, to: from + summaries } : { from: 0, to: 0 };
   }
 
-  /** What ends a line that evicts; none where all that could be chosen among leaves. */
-  get lineEnd(): Program | undefined {
-    return this.#evicting;
-  }
-
   dispose(): void {
     this.#evicting?.dispose();
     this.banks.dispose();

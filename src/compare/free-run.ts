@@ -24,7 +24,7 @@ export interface FreeRun {
   readonly kvBytes: number;
   /** A token of all images, without the prompt before and the decoding into pixels after them. */
   readonly msPerToken: number;
-  /** Share of that time for choosing, moving and summing at the ends of lines: these are run once more, alone. */
+  /** Share of that time for choosing, moving and summing at the ends of lines, before and after which the queue is awaited. */
   readonly evictionShare: number;
 }
 
@@ -42,23 +42,29 @@ export async function freeRun<Prompt>(model: ImageModel<Prompt>, options: FreeRu
   );
   const { head, store } = run;
 
+  const settled = () => orAborted(runtime.settled(), signal);
   run.draw(); // of the prompt
-  await orAborted(runtime.settled(), signal);
+  await settled();
   const start = performance.now();
+  let evictionMs = 0;
   for (let line = 1; line <= grid.lines; line++) {
+    if (line > 1) {
+      const ends = run.drawBeforeEnd();
+      if (ends.length > 0) {
+        await settled();
+        const since = performance.now();
+        runtime.run(...ends);
+        await settled();
+        evictionMs += performance.now() - since;
+      }
+    }
     while (run.drawn < line * grid.lineLength - 1) run.draw();
-    run.draw(head.check);
+    if (run.drawn < line * grid.lineLength) run.draw(head.check);
     await orAborted(head.settled(), signal);
     onLine();
   }
   const elapsedMs = performance.now() - start;
   const images = await head.read();
-
-  const { lineEnd } = store;
-  const again = performance.now();
-  if (lineEnd) runtime.run(...Array(grid.lines - plan.budgetLines).fill(lineEnd));
-  await orAborted(runtime.settled(), signal);
-  const evictionMs = lineEnd ? performance.now() - again : 0;
   const { bytes: kvBytes } = store;
   run.dispose(); // keys and values, before pixels take their place
   return {
