@@ -107,7 +107,14 @@ describe('compare', () => {
       [{ prompt, settings: [] }, /settings: expected/],
       [{ prompt, settings: [{ budgetLines: 1 }] }, /cache\.budgetLines: expected/],
       [{ prompt, settings: [{ budgetLines: 4 }], temperature: 0 }, /temperature: expected/],
-      [{ prompt, settings: [{ budgetLines: 4 }], tokens: [[256]] }, /tokens/],
+      [
+        { prompt, settings: [{ budgetLines: 4 }], tokens: [[256]] },
+        /tokens\[0\]\[0\]: expected a whole number from 0 to 255/,
+      ],
+      [
+        { prompt, settings: [{ budgetLines: 4 }], tokens: [Array(65).fill(0)] },
+        /tokens\[0\]: expected at most 64, got 65/,
+      ],
     ] as const;
     for (const [options, message] of wrong)
       await assert.rejects(

@@ -3,6 +3,7 @@
 import * as check from '../tensor/checks.ts';
 import { OptionError } from '../tensor/errors.ts';
 import { type Check, checkOptions, checkValue, type OptionTable } from '../tensor/options.ts';
+import { show } from '../tensor/show.ts';
 import type { EvictionPolicy, Observation } from './policies/eviction-policy.ts';
 import { POLICIES, type PolicyName } from './policies/index.ts';
 import { BY_AGE } from './policies/scores.ts';
@@ -114,7 +115,7 @@ export function planCache(
   const scoreScope = oneOf('scoreScope', options.scoreScope ?? 'head', ['head', 'layer']);
   const rowScope = oneOf('rowScope', options.rowScope ?? policy.rowScope ?? 'row', ['row', 'image']);
   const observe = typeof policy.observe === 'function' ? policy.observe(budget) : policy.observe;
-  if (observe !== 'nothing' && typeof observe.queries === 'number') expectWindow(policy, observe.queries, lineLength);
+  expectObservation(policy, observe, lineLength);
   const scopes = { policy, scoreScope, rowScope } as const;
   if (policy.keepsAll && budgetLines < lines) {
     throw new OptionError(
@@ -169,10 +170,12 @@ function expectPolicy(policy: EvictionPolicy): EvictionPolicy {
   throw new OptionError('cache.policy: expected a name, or an object with name, observe and score');
 }
 
-function expectWindow({ name }: EvictionPolicy, queries: number, lineLength: number): void {
-  if (Number.isSafeInteger(queries) && queries >= 1 && queries <= lineLength) return;
+function expectObservation({ name }: EvictionPolicy, observe: Observation, lineLength: number): void {
+  if (observe === 'nothing') return;
+  const queries: unknown = (observe as Partial<typeof observe> | null)?.queries;
+  if (queries === 'line' || queries === 'image' || check.whole(1, lineLength).fits(queries)) return;
   throw new OptionError(
-    `cache.policy: expected ${name} to observe 1 to ${lineLength} queries, a line at most, got ${queries}`,
+    `cache.policy: expected ${name} to observe nothing, or queries of the line, the image, or 1 to ${lineLength} of a line, got ${show(observe)}`,
   );
 }
 

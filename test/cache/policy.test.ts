@@ -34,6 +34,10 @@ describe('cache options', () => {
       [{ budgetLines: 4, policy: {} as never }, 'cache.policy'],
       [{ budgetLines: 4, policy: own({ observe: { queries: 17 } }) }, 'cache.policy'],
       [{ budgetLines: 4, policy: own({ observe: { queries: 0 } }) }, 'cache.policy'],
+      [{ budgetLines: 4, policy: own({ observe: { queries: 'column' as never } }) }, 'cache.policy'],
+      [{ budgetLines: 4, policy: own({ observe: 'everything' as never }) }, 'cache.policy'],
+      [{ budgetLines: 4, policy: own({ observe: () => null as never }) }, 'cache.policy'],
+      [{ budgetLines: 4, policy: own({ score: 1 as never }) }, 'cache.policy'],
       [{ budgetLines: 4, policy: own({ anchorTokens: () => 1.5 }) }, 'cache.anchorTokens'],
       [{ budgetLines: 4, policy: own({ recent: () => Number.NaN }) }, 'cache.policy: recent'],
     ];

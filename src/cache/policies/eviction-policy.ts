@@ -22,6 +22,9 @@ export type Observation = 'nothing' | { readonly queries: 'line' | 'image' | num
  * A rule for what to forget. Between the condition and the newest lines lie the kept slots: first the anchors (the image's
  * first tokens, which always stay), last the summaries, and between them the candidates that score best.
  *
+ * All layers have the same budget, unlike in PyramidKV (arXiv 2406.02069): one page table and one uniform of a step serve them
+ * all. Budgets of their own would cost every policy a table, an upload a token and a count of slots for each layer.
+ *
  * @example
  * // keep what the line just finished looked at, weighted by how far from zero its keys are
  * const keen: EvictionPolicy = {
