@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { generate } from '../src/generate.ts';
+import { generate, type LineProgress } from '../src/generate.ts';
 import type { ImageModel } from '../src/models/image-model.ts';
 import type { LlamaGenPrompt } from '../src/models/llamagen/condition.ts';
-import { DeviceError, DisposedError, RasterlineError } from '../src/tensor/errors.ts';
+import { DecodeError, DeviceError, DisposedError, RasterlineError } from '../src/tensor/errors.ts';
 import { defineKernel } from '../src/tensor/kernel.ts';
 import { Runtime } from '../src/tensor/runtime.ts';
 import { failingDevice } from './support/failing-device.ts';
@@ -97,6 +97,28 @@ describe('a runtime', () => {
     heal();
     assert.equal(runtime.liveBytes, before);
     assert.equal((await generate(model, { prompt: PROMPT })).length, 1);
+  });
+
+  it('hands all tokens on when no pixels can be made of them, frees everything, and draws on', async () => {
+    using host = await Runtime.open({ driver: 'null' });
+    const { device, failNext, heal } = failingDevice(host.device);
+    using runtime = await Runtime.open({ device });
+    using model = await tinyModel(runtime);
+    const before = runtime.liveBytes;
+    const prompt = { classes: [1, 2] };
+    // the buffer that tokens are read through is there, the one of the pixels is not
+    const onLine = ({ line, lines }: LineProgress) => (line === lines ? failNext(1, 'throws') : undefined);
+
+    const error = await generate(model, { prompt, onLine }).catch((reason: unknown) => reason);
+
+    assert.ok(error instanceof DecodeError && error.cause instanceof DeviceError, String(error));
+    assert.deepEqual(
+      error.tokens.map(({ length }) => length),
+      [64, 64],
+    );
+    assert.equal(runtime.liveBytes, before);
+    heal();
+    assert.equal((await generate(model, { prompt })).length, 2);
   });
 
   it('refuses a batch that no dispatch holds before it takes memory, and says how many images it holds', async () => {
