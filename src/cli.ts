@@ -8,6 +8,7 @@ import { failed, outliveClosedPipes } from './cli/exit.ts';
 import { generateCommand } from './cli/generate.ts';
 import { inspectCommand } from './cli/inspect.ts';
 import { planCommand } from './cli/plan.ts';
+import { tuneCommand } from './cli/tune.ts';
 import { VERSION } from './version.ts';
 
 outliveClosedPipes();
@@ -29,10 +30,12 @@ Examples:
   $ rasterline plan --model llamagen-xl-384 --batch 8 --budget 4
   $ rasterline inspect c2i_XL_384.pt
   $ rasterline devices
+  $ rasterline tune --images 8
 
 Exit codes: 0 done, 1 failed, 2 wrong options, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).`,
   );
-for (const command of [generateCommand(), compareCommand(), inspectCommand(), planCommand(), devicesCommand()]) {
+const commands = [generateCommand, compareCommand, inspectCommand, planCommand, devicesCommand, tuneCommand];
+for (const command of commands.map((make) => make())) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

@@ -91,7 +91,7 @@ export class ImageDecoder {
 }
 
 /** Tokens of a line that are part of the picture. */
-function columnsOf({ lineLength, lineEnd }: LineGrid): number {
+export function columnsOf({ lineLength, lineEnd }: LineGrid): number {
   return lineEnd === undefined ? lineLength : lineLength - 1;
 }
 

@@ -57,10 +57,12 @@ export {
   StorageError,
 } from './tensor/errors.ts';
 export type { CompileProgress } from './tensor/pipelines.ts';
+export type { TunedProblem, TuneProgress } from './tensor/race.ts';
 export { Runtime, type RuntimeOptions } from './tensor/runtime.ts';
 export { type ByteSource, blobSource, bytesSource } from './tensor/source/bytes.ts';
 export type { DownloadProgress } from './tensor/source/file-cache.ts';
 export { type FileSet, pickedSet, urlSet } from './tensor/source/file-set.ts';
 export { type CheckpointSource, openSource } from './tensor/source/open-source.ts';
 export { Tensor } from './tensor/tensor.ts';
+export { type Tuned, type TuneOptions, tune } from './tune.ts';
 export { VERSION } from './version.ts';

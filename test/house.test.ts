@@ -15,7 +15,7 @@ const MAY_IMPORT: readonly (readonly [folder: string, allowed: readonly RegExp[]
   ['tensor/source/', [/^tensor\/source\//, WORDS]],
   ['tensor/device/', [/^tensor\/device\//, /^tensor\/source\/cache-folder-node\.ts$/, WORDS]],
   ['tensor/checkpoint/', [/^tensor\/(checkpoint|source)\//, WORDS, /^tensor\/(dtype|shape)\.ts$/]],
-  ['tensor/', [ENGINE, /^tensor\/device\//]],
+  ['tensor/', [ENGINE, /^tensor\/device\//, /^version\.ts$/]],
   ['kernels/', [/^kernels\//, ENGINE]],
   ['cache/', [/^cache\//, /^kernels\//, ENGINE]],
   ['models/', [/^models\//, /^kernels\//, /^tensor\//]],

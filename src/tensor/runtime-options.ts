@@ -15,6 +15,11 @@ export interface RuntimeOptions extends AdapterChoice {
   readonly device?: GPUDevice;
   /** Highest number of bytes in one binding, below what the adapter allows; larger weights are split. For tests. */
   readonly maxBindingBytes?: number;
+  /**
+   * Which kernels are taken where several fit: the fastest of an earlier `tune` on this adapter, or what is likeliest
+   * anywhere. Results are the same. @defaultValue 'remembered'
+   */
+  readonly tuning?: 'remembered' | 'priors';
   /** Called after each shader that was compiled. Without the driver's cache of shaders that is most of a first run. */
   readonly onCompile?: (progress: CompileProgress) => void;
 }
@@ -26,6 +31,7 @@ export const RUNTIME_OPTIONS: OptionTable<RuntimeOptions> = {
     dawnToggles: listOf('a list of names of Dawn toggles', text),
     device: having<GPUDevice>('a GPUDevice', 'createBuffer', 'createCommandEncoder'),
     maxBindingBytes: whole(16),
+    tuning: oneOf('remembered', 'priors'),
     onCompile: callback(),
   },
   renamed: { features: 'dawnToggles' },

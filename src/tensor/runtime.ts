@@ -47,12 +47,11 @@ export class Runtime implements ProgramHost {
   #recorder: ProgramRecorder | undefined;
 
   private constructor(private readonly opened: OpenDevice) {
-    const { device, maxBindingBytes } = opened;
-    this.device = device;
-    this.faults = new Faults(device);
-    this.memory = new Memory(device, this.counters, this.faults, maxBindingBytes);
-    this.pipelines = new Pipelines(device, this.counters);
-    this.traits = traitsOf(device, opened.kind);
+    this.device = opened.device;
+    this.faults = new Faults(this.device);
+    this.memory = new Memory(this.device, this.counters, this.faults, opened.maxBindingBytes);
+    this.pipelines = new Pipelines(this.device, this.counters);
+    this.traits = traitsOf(this.device, opened.kind);
     this.queue = new WorkQueue(this);
   }
 
@@ -65,6 +64,7 @@ export class Runtime implements ProgramHost {
     const options = checkOptions(RUNTIME_OPTIONS, given);
     const runtime = new Runtime(await openDevice(options));
     runtime.pipelines.onCompile = options.onCompile;
+    if (options.tuning !== 'priors') await runtime.tuning.recall(runtime.device.adapterInfo);
     return runtime;
   }
 

@@ -24,6 +24,7 @@ import { BLOB, BYTE_SOURCE, BYTES, blobSource, bytesSource } from '../../src/ten
 import { pickedSet, urlSet } from '../../src/tensor/source/file-set.ts';
 import { OPEN_SOURCE, openSource, SOURCE } from '../../src/tensor/source/open-source.ts';
 import { URL_OPTIONS } from '../../src/tensor/source/url-source.ts';
+import { TUNE_OPTIONS, tune } from '../../src/tune.ts';
 import { options, type PublicFunction, value } from './options.ts';
 
 const TOKENIZER = 'test/golden/tokenizers/llama/tokenizer.json';
@@ -100,6 +101,11 @@ export async function publicFunctions(): Promise<{
       options: options(COMPARE_OPTIONS, { prompt, settings }, (given) =>
         compare(model, given as { prompt: typeof prompt; settings: typeof settings }),
       ),
+    },
+    {
+      name: 'tune',
+      values: [value(IMAGE_MODEL, (given) => tune(given, { prompt: prompt as never }))],
+      options: options(TUNE_OPTIONS, { prompt }, (given) => tune(model, given as { prompt: typeof prompt })),
     },
     {
       name: 'planCache',

@@ -56,7 +56,7 @@ describe('the command line', function () {
   });
 
   it('helps, with examples, and ends with 0', async () => {
-    for (const command of [[], ['generate'], ['compare'], ['inspect'], ['plan'], ['devices']]) {
+    for (const command of [[], ['generate'], ['compare'], ['inspect'], ['plan'], ['devices'], ['tune']]) {
       const { code, out } = await rasterline([...command, '--help']);
       assert.equal(code, 0);
       assert.match(out, /Examples?:\n\s+\$ rasterline/);

@@ -8,7 +8,10 @@ let opened: Promise<Runtime> | undefined;
 
 /** The device all tests share: SwiftShader unless RASTERLINE_DRIVER says otherwise. */
 export function testRuntime(): Promise<Runtime> {
-  opened ??= Runtime.open({ driver: process.env.RASTERLINE_DRIVER ? 'auto' : 'swiftshader' });
+  opened ??= Runtime.open({
+    driver: process.env.RASTERLINE_DRIVER ? 'auto' : 'swiftshader',
+    tuning: 'priors', // whatever was measured on this machine
+  });
   return opened;
 }
 

@@ -44,6 +44,16 @@ export type ListedAdapter =
     }
   | { readonly state: 'unusable'; readonly kind: AdapterKind; readonly reason: string };
 
+/** A short text that later runs find. */
+export interface CachedText {
+  /** Where it is, for messages. */
+  readonly place: string;
+  /** Undefined where there is none. Throws StorageError. */
+  read(): Promise<string | undefined>;
+  /** All or nothing. Throws StorageError. */
+  write(text: string): Promise<void>;
+}
+
 /** Throws OptionError unless `value` names a driver. `place` says where the name stood. */
 export function checkDriver(place: string, value: string): Driver {
   const driver = DRIVERS.find((name) => name === value);
@@ -65,4 +75,9 @@ export function listed(found: FoundAdapter): ListedAdapter {
 /** One line: the driver's name and what it says of itself, without empty parts. */
 export function describeAdapter(info: GPUAdapterInfo): string {
   return [info.vendor, info.architecture, info.description || info.device].filter(Boolean).join(', ');
+}
+
+/** An adapter with its driver's version: what was measured on one need not hold for another. */
+export function identify({ vendor, architecture, device, description }: GPUAdapterInfo, version = ''): string {
+  return [vendor, architecture, device, description, version].filter(Boolean).join(', ');
 }

@@ -6,9 +6,13 @@ import {
   checkDriver,
   describeAdapter,
   type FoundAdapter,
+  identify,
   type ListedAdapter,
   listed,
 } from './adapter.ts';
+
+export type { CachedText } from './adapter.ts';
+export { cachedText } from './cached-text-browser.ts';
 
 /** Asks the browser for an adapter. Throws DeviceError where WebGPU is off, OptionError for a driver of Node's. */
 export async function findAdapter(choice: AdapterChoice = {}): Promise<FoundAdapter> {
@@ -28,6 +32,11 @@ export async function findAdapter(choice: AdapterChoice = {}): Promise<FoundAdap
     );
   }
   return { adapter, kind: 'browser', description: `browser: ${describeAdapter(adapter.info)}`, keepAlive: undefined };
+}
+
+/** Pages are not told the driver's version; the browser's, which brings compilers and often drivers, stands for it. */
+export function adapterIdentity(info: GPUAdapterInfo): string {
+  return identify(info, navigator.userAgent);
 }
 
 /** The one adapter that the browser offers, or why it offers none. */

@@ -14,11 +14,15 @@ import {
   type Driver,
   describeAdapter,
   type FoundAdapter,
+  identify,
   type ListedAdapter,
   listed,
 } from './adapter.ts';
 import { unpackSwiftShader } from './swiftshader-node.ts';
 import { hasSystemLoader, loadVulkan, oldLavapipe, withEnvironment } from './vulkan-node.ts';
+
+export type { CachedText } from './adapter.ts';
+export { cachedText } from './cached-text-node.ts';
 
 type Create = (options: string[]) => GPU;
 
@@ -55,6 +59,11 @@ export async function listAdapters(): Promise<readonly ListedAdapter[]> {
     }
   }
   return list;
+}
+
+/** Dawn's description of an adapter names its driver's version. */
+export function adapterIdentity(info: GPUAdapterInfo): string {
+  return identify(info);
 }
 
 async function find(choice: AdapterChoice): Promise<FoundAdapter> {

@@ -1,0 +1,95 @@
+import { Command } from 'commander';
+import type { WeightDtype } from '../models/family.ts';
+import type { ImageModel } from '../models/image-model.ts';
+import { DTYPE, type LoadModelOptions, loadModel } from '../models/load-model.ts';
+import { EMBEDDED_MODEL, modelDefinition, modelName, type Prompt } from '../models/registry.ts';
+import type { Driver } from '../tensor/device/adapter.ts';
+import { OptionError } from '../tensor/errors.ts';
+import { checkValue } from '../tensor/options.ts';
+import type { TunedProblem } from '../tensor/race.ts';
+import { Runtime } from '../tensor/runtime.ts';
+import { tune } from '../tune.ts';
+import { interruptible } from './exit.ts';
+import { defined, hubEnvironment, number, table } from './options.ts';
+import { progressBar } from './progress.ts';
+
+interface TuneFlags {
+  readonly model: string;
+  readonly checkpoint?: string;
+  readonly vq?: string;
+  readonly dtype?: WeightDtype;
+  readonly images: number;
+  readonly promptTokens: number;
+  readonly guidance?: number;
+  readonly budget?: number;
+  readonly driver: Driver;
+  readonly json?: boolean;
+}
+
+export function tuneCommand(): Command {
+  return new Command('tune')
+    .description('measure which kernels are the fastest on this machine, once; later runs take them')
+    .option('--model <name>', 'preset whose sizes are measured', EMBEDDED_MODEL)
+    .option('--images <count>', 'images drawn at once', number, 1)
+    .option('--prompt-tokens <count>', 'tokens of a prompt, for models that draw from text', number, 16)
+    .option('--budget <lines>', 'lines of the image remembered', number)
+    .option('--guidance <scale>', 'classifier-free guidance; 1 or less is off', number)
+    .option('--dtype <type>', 'storage of weights: f16, f32, int8 or int4 (default: f16)')
+    .option('--checkpoint <file>', 'checkpoint of the transformer: path, folder, URL or hf:owner/name@revision')
+    .option('--vq <file>', 'checkpoint of the VQ tokenizer')
+    .option('--driver <name>', 'auto, gpu, lavapipe or swiftshader', 'auto')
+    .option('--json', 'as JSON')
+    .addHelpText(
+      'after',
+      `
+Pictures do not change: a kernel that gives other bits than the first is refused.
+
+Examples:
+  $ rasterline tune
+  $ rasterline tune --model llamagen-xl-384 --checkpoint c2i_XL_384.pt --vq vq_ds16_c2i.pt --images 8 --budget 6`,
+    )
+    .action(run);
+}
+
+async function run(flags: TuneFlags): Promise<void> {
+  const { model: name, images, promptTokens, guidance, budget, dtype, checkpoint, vq, driver } = flags;
+  const definition = modelDefinition(name);
+  if (dtype !== undefined) checkValue('dtype', DTYPE, dtype);
+  for (const [option, count] of Object.entries({ images, promptTokens }))
+    if (!Number.isSafeInteger(count) || count < 1 || count > 4096)
+      throw new OptionError(`${option}: expected a whole number from 1 to 4096, got ${count}`);
+  const each = <T>(one: T) => new Array<T>(images).fill(one);
+  const ids = new Array<number>(promptTokens).fill(1);
+  const prompt: Prompt = definition.classes === undefined ? { promptTokens: each(ids) } : { classes: each(0) };
+  const { signal, release } = interruptible();
+  try {
+    using runtime = await Runtime.open({ driver });
+    process.stderr.write(`${runtime.description}\n`);
+    const sources = defined({ checkpoint, vq, dtype }) as LoadModelOptions;
+    const loaded = loadModel(runtime, modelName(name), { ...sources, ...hubEnvironment(), signal });
+    using model = (await loaded) as ImageModel<Prompt>;
+    const bar = progressBar('tuning');
+    const options = {
+      prompt,
+      signal,
+      ...defined({ guidanceScale: guidance }),
+      ...(budget !== undefined && { cache: { budgetLines: budget } }),
+      onProgress: ({ done, total, problem }: { done: number; total: number; problem: string }) =>
+        bar.update(done, total, problem),
+    };
+    const tuned = await tune(model, options).finally(() => bar.stop());
+    if (flags.json) return void console.log(JSON.stringify({ driver: runtime.description, ...tuned }, undefined, 2));
+    console.log(table([['problem', 'kernel', 'ms', 'before'], ...tuned.problems.map(rowOf)]));
+    for (const { refused } of tuned.problems)
+      for (const reason of Object.values(refused)) console.log(`refused: ${reason}`);
+    process.stderr.write(`stored in ${tuned.file}\n`);
+  } finally {
+    release();
+  }
+}
+
+/** Milliseconds are those of the whole program that has the problem. */
+function rowOf({ problem, chosen, medianMs }: TunedProblem): string[] {
+  const [before = 0] = Object.values(medianMs);
+  return [problem, chosen, (medianMs[chosen] ?? 0).toFixed(2), before.toFixed(2)];
+}

@@ -1,0 +1,40 @@
+/** Short texts in the user's cache folder. */
+
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { StorageError } from '../errors.ts';
+import { cacheBase } from '../source/cache-folder-node.ts';
+import type { CachedText } from './adapter.ts';
+
+/** The text of that name; nothing is opened yet. */
+export function cachedText(name: string): CachedText {
+  const place = join(cacheBase(), 'tuning', name);
+  const failed = (cause: unknown) =>
+    new StorageError(
+      `${place}: expected to be read and written, got ${(cause as Error).message}; set XDG_CACHE_HOME to a folder that can be written`,
+      { cause },
+    );
+  return {
+    place,
+    async read() {
+      try {
+        return await readFile(place, 'utf8');
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+        throw failed(error);
+      }
+    },
+    async write(text) {
+      const draft = `${place}.${randomUUID()}`;
+      try {
+        await mkdir(dirname(place), { recursive: true });
+        await writeFile(draft, text, { flag: 'wx' });
+        await rename(draft, place);
+      } catch (error) {
+        await rm(draft, { force: true }).catch(() => undefined); // the first error is the one to tell
+        throw failed(error);
+      }
+    },
+  };
+}
