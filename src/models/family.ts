@@ -93,6 +93,14 @@ export interface PresetOverrides {
   readonly vq?: string;
 }
 
+/** A released size: the options of a family's `define`. */
+export function presetOf<Prompt, Options extends object>(
+  define: (name: string, options: Options) => ModelDefinition<Prompt>,
+  options: Options,
+): Preset<Prompt> {
+  return (name, overrides) => define(name, { ...options, ...overrides });
+}
+
 /** A definition for those who need not know its layers. */
 export function defineModel<Prompt, Defined extends Parts>(
   definition: ModelDefinition<Prompt, Defined>,

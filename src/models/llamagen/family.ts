@@ -1,6 +1,6 @@
 /** LlamaGen as a family: every released size by name, and the embedded models. */
 
-import type { Family, Preset } from '../family.ts';
+import { type Family, type Preset, presetOf } from '../family.ts';
 import { EMOJI_T5 } from '../parts/t5/config.ts';
 import type { TextPrompt } from '../text/prompt.ts';
 import type { CaptionPrompt, ClassPrompt, LlamaGenPrompt } from './condition.ts';
@@ -49,17 +49,17 @@ export const llamagen = {
     emoji: classes({ ...EMOJI, condition: { kind: 'class', classes: 306 } }, EMOJI_FOLDER),
     'emoji-text': captions({ ...EMOJI, condition: { kind: 'caption', tokens: 24, encoder: EMOJI_T5 } }, EMOJI_FOLDER),
   },
-  define: (name: string, options: LlamaGenOptions) => defineLlamaGen(name, llamaGenConfig(options)),
+  define: (name: string, options: LlamaGenOptions) => define(name, options),
 } satisfies Family<LlamaGenPrompt, LlamaGenOptions>;
 
 function classes(options: LlamaGenOptions, folder?: string): Preset<ClassPrompt> {
-  return preset(options, folder);
+  return presetOf((name, own) => define(name, own, folder), options);
 }
 
 function captions(options: LlamaGenOptions, folder?: string): Preset<CaptionPrompt | TextPrompt> {
-  return preset(options, folder);
+  return presetOf((name, own) => define(name, own, folder), options);
 }
 
-function preset(options: LlamaGenOptions, folder?: string): Preset<LlamaGenPrompt> {
-  return (name, overrides) => defineLlamaGen(name, llamaGenConfig({ ...options, ...overrides }), folder);
+function define(name: string, options: LlamaGenOptions, folder?: string) {
+  return defineLlamaGen(name, llamaGenConfig(options), folder);
 }
