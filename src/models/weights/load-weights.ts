@@ -104,7 +104,7 @@ async function loadMatrix(loading: Loading, spec: MatrixSpec): Promise<LinearWei
   const shape = { label, inputs, outputs, paired: spec.up !== undefined, dtype };
   const weight = loading.own(allocateLinear(loading.runtime, bias ? { ...shape, bias } : shape));
   for await (const { index, values, place } of matrixBlocks(loading.weights, spec)) {
-    if (dtype === 'f16') expectHalves(values, place);
+    if (dtype === floatDtype(dtype)) expectFinite(values, dtype, place); // quantizing asks for itself
     writeBlock(weight, index, values, place);
   }
   return weight;
@@ -122,7 +122,7 @@ async function loadConvolution(loading: Loading, spec: ConvolutionSpec): Promise
   const stored = [outputs, TAPS * spec.inputs] as const;
   const options = { shape: [outputs, spec.inputs, 3, 3], step: LANES };
   for await (const slice of weights.rows(`${name}.weight`, stored, options)) {
-    if (dtype === 'f16') expectHalves(slice.values, `${weights.checkpoint.name}: ${name}.weight`);
+    expectFinite(slice.values, dtype, `${weights.checkpoint.name}: ${name}.weight`);
     const values = paddedRows(slice.values, stored[1], width);
     for (let row = 0; row * width < values.length; row += LANES)
       writeConvBlock(weight, (slice.first + row) / LANES, values.subarray(row * width, (row + LANES) * width));
@@ -137,7 +137,7 @@ async function loadTable({ runtime, weights, dtype, own }: Loading, spec: TableS
   const table = own(allocateTable(runtime, { label, count, width: paddedWidth(width), dtype: stored }));
   for await (const { first, values } of weights.rows(label, [count, width])) {
     const rows = normalized ? normalizeRows(values, width) : values;
-    if (stored === 'f16') expectHalves(rows, `${weights.checkpoint.name}: ${label}`);
+    expectFinite(rows, stored, `${weights.checkpoint.name}: ${label}`);
     writeRows(table, first, paddedRows(rows, width, table.width));
   }
   return table;
@@ -153,6 +153,7 @@ async function loadTensor(loading: Loading, { label, shape, sources, make }: Ten
 async function loadValues({ weights }: Loading, spec: ValuesSpec): Promise<Float32Array<ArrayBuffer>> {
   const shape = valuesShape(spec, weights.checkpoint);
   const values = await weights.values(spec.name, shape);
+  expectFinite(values, 'f32', `${weights.checkpoint.name}: ${spec.name}`);
   const [rows = 1] = shape;
   const share = (spec.shape[0] ?? 1) / rows;
   if (share === 1) return values;
@@ -167,13 +168,14 @@ function biasSpec(name: string | readonly string[], outputs: number, padded: num
   return { ...vector(name, outputs), shape: [padded], make };
 }
 
-/** Throws FormatError for a value that f16 does not hold: it would become infinite, and every token after it wrong. */
-function expectHalves(values: Float32Array, place: string): void {
+/** Throws FormatError for a value that is not finite, or that f16 would make infinite: every token after it would be wrong. */
+function expectFinite(values: Float32Array, dtype: MatrixDtype, place: string): void {
+  const end = dtype === 'f16' ? HALF_OVERFLOW : Number.POSITIVE_INFINITY;
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
-    if (Math.abs(value) < HALF_OVERFLOW) continue;
+    if (Math.abs(value) < end) continue; // which NaN is not
     const remedy = Number.isFinite(value) ? "load it with dtype 'f32'" : 'the checkpoint is damaged';
-    throw new FormatError(`${place}: expected weights that are finite in f16, got ${value}; ${remedy}`);
+    throw new FormatError(`${place}: expected weights that are finite in ${dtype}, got ${value}; ${remedy}`);
   }
 }
 
