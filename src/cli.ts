@@ -8,6 +8,7 @@ import { failed, outliveClosedPipes } from './cli/exit.ts';
 import { generateCommand } from './cli/generate.ts';
 import { inspectCommand } from './cli/inspect.ts';
 import { planCommand } from './cli/plan.ts';
+import { serveCommand } from './cli/serve.ts';
 import { tuneCommand } from './cli/tune.ts';
 import { VERSION } from './version.ts';
 
@@ -31,10 +32,19 @@ Examples:
   $ rasterline inspect c2i_XL_384.pt
   $ rasterline devices
   $ rasterline tune --images 8
+  $ rasterline serve --model emoji --port 8080
 
 Exit codes: 0 done, 1 failed, 2 wrong options, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).`,
   );
-const commands = [generateCommand, compareCommand, inspectCommand, planCommand, devicesCommand, tuneCommand];
+const commands = [
+  generateCommand,
+  compareCommand,
+  inspectCommand,
+  planCommand,
+  devicesCommand,
+  tuneCommand,
+  serveCommand,
+];
 for (const command of commands.map((make) => make())) {
   program.addCommand(command.copyInheritedSettings(program));
 }

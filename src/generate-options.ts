@@ -36,8 +36,11 @@ export interface LineProgress {
   readonly kvBytes: number;
   /** Tokens so far of each image; a read-back, made only when called. */
   readonly tokens: () => Promise<Uint32Array[]>;
-  /** The pictures so far, lines that are not drawn yet gray (`ImageDecoder.preview`); decoded only when called, before `onLine` ends. */
-  readonly preview: () => Promise<GeneratedImage[]>;
+  /**
+   * The pictures so far, of some images or of all, lines that are not drawn yet gray (`ImageDecoder.preview`); decoded only
+   * when called, before `onLine` ends.
+   */
+  readonly preview: (images?: readonly number[]) => Promise<GeneratedImage[]>;
   /** Which tokens are still remembered, by which layer, row and head; a read-back, made only when called, before `onLine` ends. */
   readonly retained: () => Promise<Retention>;
 }

@@ -60,7 +60,7 @@ export async function generate<Prompt>(
     const progress: LineProgress = {
       ...{ line, lines: grid.lines, kvBytes: store.bytes },
       tokens: () => soFar(drawn),
-      preview: async () => await decoder.preview(await soFar(drawn), signal),
+      preview: async (of) => await decoder.preview(someOf(await soFar(drawn), of), signal),
       retained: () => readRetention(store),
     };
     await orAborted(onLine?.(progress), signal);
@@ -68,4 +68,8 @@ export async function generate<Prompt>(
   const images = await head.read();
   run.dispose(); // keys and values, before pixels take their place
   return await decoder.decode(images, signal);
+}
+
+function someOf<T>(all: readonly T[], places: readonly number[] = [...all.keys()]): T[] {
+  return places.map((place) => all[place]!);
 }

@@ -84,6 +84,13 @@ describe('house', () => {
     }
   });
 
+  it('has no room for servers in what a browser loads', () => {
+    for (const { name, text } of files) {
+      if (/^(cli|serve)[./]/.test(name)) continue;
+      for (const path of imports(name, text)) assert.ok(!/^(cli|serve)\//.test(path), `${name} imports ${path}`);
+    }
+  });
+
   it('names GPU objects only in tensor', () => {
     for (const { name, text } of files) {
       if (!name.startsWith('tensor/')) assert.ok(!/\bGPU[A-Z]\w+/.test(text.replace(/\/\*[\s\S]*?\*\//g, '')), name);
@@ -92,7 +99,7 @@ describe('house', () => {
 
   it('uses Node only in files that say so', () => {
     for (const { name, text } of files) {
-      if (!/-node\.ts$|^cli/.test(name)) assert.ok(!/from 'node:|require\(|process\./.test(text), name);
+      if (!/-node\.ts$|^(cli|serve)/.test(name)) assert.ok(!/from 'node:|require\(|process\./.test(text), name);
     }
   });
 });

@@ -2,13 +2,13 @@
 /** `npm run demo`: eight emoji with the full cache, and with two policies at 4 and at 3 of 16 lines, on one contact sheet. */
 
 import { Command } from 'commander';
+import { classIds } from '../class-names.ts';
 import { tokenAgreement } from '../compare.ts';
 import { loadModel } from '../models/load-model.ts';
 import { encodePng } from '../png.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import { Runtime } from '../tensor/runtime.ts';
 import { expectWritable, writeWhole } from '../tensor/source/write-node.ts';
-import { classIds } from './classes.ts';
 import { failed, interruptible } from './exit.ts';
 import { megabytes, number, table } from './options.ts';
 import { type MeasuredRun, measuredRun } from './run.ts';

@@ -2,6 +2,7 @@ import { basename, extname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { fileSource } from '#source';
 import { planCache } from '../cache/policy.ts';
+import { classIds } from '../class-names.ts';
 import { type Journal, parseJournal } from '../journal.ts';
 import type { ModelDefinition } from '../models/family.ts';
 import type { ClassPrompt } from '../models/llamagen/condition.ts';
@@ -17,7 +18,6 @@ import { checkValue } from '../tensor/options.ts';
 import { expectWritable, writeWhole } from '../tensor/source/write-node.ts';
 import { VERSION } from '../version.ts';
 import { type AtOnceFlags, addAtOnceOptions, imagesAtOnce } from './at-once.ts';
-import { classIds } from './classes.ts';
 import { drawAll } from './draw-all.ts';
 import { interruptible } from './exit.ts';
 import {

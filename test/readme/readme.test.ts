@@ -9,7 +9,7 @@ import { install, type PackedProject, packedProject } from '../support/packed-pr
 import { exampleOf, publicNames } from '../support/public-names.ts';
 import { readmeBlocks } from '../support/readme-blocks.ts';
 
-const MARKS = ['', 'draw.mjs', 'browser', 'fragment', 'esbuild', 'needs-files', 'repository'];
+const MARKS = ['', 'draw.mjs', 'browser', 'fragment', 'esbuild', 'needs-files', 'repository', 'serve'];
 
 /** What fragments and the examples of docstrings take as given: every function, a runtime and a model. */
 function header(): string {

@@ -1,8 +1,8 @@
 /** Class names of the embedded model. */
 
 import { packagedSource } from '#source';
-import { EMBEDDED_MODEL } from '../models/registry.ts';
-import { OptionError } from '../tensor/errors.ts';
+import { EMBEDDED_MODEL } from './models/registry.ts';
+import { OptionError } from './tensor/errors.ts';
 
 interface EmojiClass {
   readonly id: number;
