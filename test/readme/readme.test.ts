@@ -98,6 +98,10 @@ describe('the README', function () {
     }
   });
 
+  it('has a command of a server that is known', async () => {
+    for (const line of lines('serve')) await passes(`${line} --help`);
+  });
+
   it('has fragments and snippets that the type checker accepts, as are the examples of docstrings', async () => {
     const examples = publicNames().flatMap((name) => exampleOf(name) ?? []);
     const fragments = [...readmeBlocks('ts').map(({ text }) => text), ...examples];
