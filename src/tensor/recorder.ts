@@ -5,6 +5,7 @@ import { assert, DeviceError, DisposedError } from './errors.ts';
 import { bindingDtypes } from './kernel.ts';
 import { type Region, virtualRegion } from './memory.ts';
 import type { CompiledKernel } from './pipelines.ts';
+import { shareBuffers } from './placement.ts';
 import { type Encoded, Program, type ProgramHost } from './program.ts';
 import { type Candidate, Tensor } from './tensor.ts';
 
@@ -93,7 +94,7 @@ export class ProgramRecorder {
     return { pipeline, bindGroup: device.createBindGroup({ layout, entries, label: key }), x, y, z };
   }
 
-  /** Gives every region a buffer, reusing one as soon as its last reader has been passed. Fills `made`. */
+  /** Gives every region a buffer, shared with those that are needed at other times. Fills `made`. */
   #placeRegions(result: unknown, made: Region[]): void {
     const first = new Map<Region, number>();
     const last = new Map<Region, number>();
@@ -104,19 +105,14 @@ export class ProgramRecorder {
       }
     }
     for (const tensor of tensorsIn(result)) last.set(tensor.region, Number.POSITIVE_INFINITY);
-    const idle: Region[] = [];
-    const busy: { readonly backing: Region; readonly until: number }[] = [];
     const mine = this.#regions.filter((region) => first.has(region));
-    mine.sort((a, b) => first.get(a)! - first.get(b)!);
-    for (const region of mine) {
-      const start = first.get(region)!;
-      for (let i = busy.length - 1; i >= 0; i--) {
-        if (busy[i]!.until < start) idle.push(...busy.splice(i, 1).map(({ backing }) => backing));
-      }
-      const backing = bestFit(idle, region.bytes) ?? this.#make(region.bytes, made);
-      region.buffer = backing.buffer;
+    const { buffers, places } = shareBuffers(
+      mine.map((region) => ({ bytes: region.bytes, first: first.get(region)!, last: last.get(region)! })),
+    );
+    const backings = buffers.map((bytes) => this.#make(bytes, made));
+    for (const [i, region] of mine.entries()) {
+      region.buffer = backings[places[i]!]!.buffer;
       region.state = 'live';
-      busy.push({ backing, until: last.get(region)! });
     }
   }
 
@@ -136,15 +132,6 @@ export class ProgramRecorder {
     made.push(backing);
     return backing;
   }
-}
-
-/** Takes the smallest idle buffer that holds `bytes` and is not more than four times as large. */
-function bestFit(idle: Region[], bytes: number): Region | undefined {
-  let best = -1;
-  for (const [i, { bytes: size }] of idle.entries()) {
-    if (size >= bytes && size <= 4 * bytes && (best < 0 || size < idle[best]!.bytes)) best = i;
-  }
-  return best < 0 ? undefined : idle.splice(best, 1)[0];
 }
 
 function tensorsIn(value: unknown): readonly Tensor[] {

@@ -1,0 +1,35 @@
+/** Which regions of a program share a buffer: those that are never needed at the same time. */
+
+/** From the first dispatch that a region is needed in to the last. */
+export interface Lifetime {
+  readonly bytes: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface Placement {
+  /** Bytes of each buffer. */
+  readonly buffers: readonly number[];
+  /** Of each lifetime, which buffer is its. */
+  readonly places: readonly number[];
+}
+
+/**
+ * The largest first, each in the smallest buffer that is free for as long as it is needed: so a buffer is made only for
+ * what is as large as any before it, and the whole is close to the most that is needed at one time.
+ */
+export function shareBuffers(lifetimes: readonly Lifetime[]): Placement {
+  const buffers: { readonly bytes: number; readonly held: Lifetime[] }[] = [];
+  const places = new Array<number>(lifetimes.length);
+  const bySize = [...lifetimes.entries()].sort(([i, a], [j, b]) => b.bytes - a.bytes || a.first - b.first || i - j);
+  for (const [index, lifetime] of bySize) {
+    const isFree = ({ first, last }: Lifetime) => last < lifetime.first || first > lifetime.last;
+    // buffers are made in the order of their sizes, so the last that is free is the smallest
+    let place = buffers.length - 1;
+    while (place >= 0 && !buffers[place]!.held.every(isFree)) place--;
+    if (place < 0) place = buffers.push({ bytes: lifetime.bytes, held: [] }) - 1;
+    buffers[place]!.held.push(lifetime);
+    places[index] = place;
+  }
+  return { buffers: buffers.map(({ bytes }) => bytes), places };
+}
