@@ -3,6 +3,7 @@
 import { KvStore } from '../src/cache/kv-store.ts';
 import { planCache } from '../src/cache/policy.ts';
 import { attention } from '../src/kernels/attention/image.ts';
+import { asImage, whole } from '../src/kernels/bands.ts';
 import { conv } from '../src/kernels/conv/conv.ts';
 import { allocateConv } from '../src/kernels/conv/weight.ts';
 import { allocateTable, embedding } from '../src/kernels/embedding.ts';
@@ -11,7 +12,7 @@ import { linear } from '../src/kernels/linear/linear.ts';
 import { allocateLinear, blockBytes, LANES } from '../src/kernels/linear/weight.ts';
 import { Sampler } from '../src/sampler.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
-import { type Row, time } from './support.ts';
+import { eachCandidate, type Row, time } from './support.ts';
 
 const SAMPLING = { guidanceScale: 4, cfgInterval: -1, temperature: 1, topK: 2000, topP: 1, seed: 0, firstImage: 0 };
 
@@ -61,12 +62,19 @@ export async function kernelRows(runtime: Runtime): Promise<Row[]> {
       dtype: 'f16',
       bias: runtime.tensor([128], 'f32', 'bias'),
     });
-    using convolve = await runtime.record('conv', () => conv(x, weight));
-    rows.push(await time(runtime, 'conv 3x3, 64 x 64 x 128', [convolve], { flops: 2 * 64 * 64 * 128 * 128 * 9 }));
+    for (const upsample of [false, true]) {
+      const flops = 2 * 64 * 64 * 128 * 128 * 9 * (upsample ? 4 : 1);
+      const what = `conv 3x3, 64 x 64 x 128${upsample ? ' doubled' : ''}`;
+      const each = await eachCandidate(runtime, async (name) => {
+        using convolve = await runtime.record('conv', () => conv(asImage(x), weight, { upsample }));
+        return await time(runtime, `${what}, ${name()}`, [convolve], { flops });
+      });
+      rows.push(...each);
+    }
     using gain = runtime.tensor([128], 'f32', 'gain');
     using bias = runtime.tensor([128], 'f32', 'bias');
     using norm = await runtime.record('norm', () =>
-      groupNorm(x, { gain, bias, groups: 32, epsilon: 1e-6 }, { swish: true }),
+      whole(groupNorm(asImage(x), { gain, bias, groups: 32, epsilon: 1e-6 }, { swish: true })),
     );
     rows.push(await time(runtime, 'group norm and swish, 64 x 64 x 128', [norm], { bytes: 3 * 4 * 64 * 64 * 128 }));
     weight.matrix.dispose();

@@ -1,10 +1,11 @@
-/** `npm run bench [-- kernels|store|decode|encode|full-size ...]`: all groups but full-size, or those named. RASTERLINE_DRIVER chooses the driver. */
+/** `npm run bench [-- kernels|store|decode|encode|full-size|vq ...]`: all groups but the last two, or those named. RASTERLINE_DRIVER chooses the driver. */
 
 import { Runtime } from '../src/tensor/runtime.ts';
 import { decodeRows, encodeRows } from './decode.ts';
 import { fullSizeRows } from './full-size.ts';
 import { kernelRows, storeRows } from './kernels.ts';
 import { conditions, report, save } from './support.ts';
+import { vqRows } from './vq.ts';
 
 const GROUPS: Readonly<Record<string, (runtime: Runtime) => Promise<readonly object[]>>> = {
   kernels: kernelRows,
@@ -13,8 +14,8 @@ const GROUPS: Readonly<Record<string, (runtime: Runtime) => Promise<readonly obj
   encode: encodeRows,
 };
 
-/** Only when named: it writes 3 GB. */
-const LARGE = { 'full-size': fullSizeRows };
+/** Only when named: the one writes 3 GB, the other takes minutes on a CPU. */
+const LARGE = { 'full-size': fullSizeRows, vq: vqRows };
 
 const asked = process.argv.slice(2);
 const all = { ...GROUPS, ...LARGE };

@@ -60,6 +60,26 @@ export function round(value: number): number {
   return Number(value.toPrecision(3));
 }
 
+/** Rows of every candidate of the one choice that `measure` records, by name, that of the prior first. */
+export async function eachCandidate(runtime: Runtime, measure: (name: () => string) => Promise<Row>): Promise<Row[]> {
+  const { choose } = runtime.tuning;
+  const rows: Row[] = [];
+  let [count, name] = [1, ''];
+  try {
+    while (rows.length < count) {
+      runtime.tuning.choose = (_problem, candidates) => {
+        const candidate = candidates[rows.length]!;
+        [count, name] = [candidates.length, candidate.name];
+        return candidate;
+      };
+      rows.push(await measure(() => name));
+    }
+  } finally {
+    runtime.tuning.choose = choose;
+  }
+  return rows;
+}
+
 export function report(title: string, rows: readonly object[]): void {
   console.log(`\n${title}`);
   console.table(rows);

@@ -33,3 +33,37 @@ export function shareBuffers(lifetimes: readonly Lifetime[]): Placement {
   }
   return { buffers: buffers.map(({ bytes }) => bytes), places };
 }
+
+/** What a traced dispatch made. */
+export interface Traced extends Lifetime {
+  last: number;
+}
+
+/** Scratch of a program that is not recorded, told dispatch by dispatch. */
+export interface Trace {
+  /** A dispatch that makes so many bytes of what earlier ones made. */
+  make(bytes: number, ...reads: readonly Traced[]): Traced;
+  /** A dispatch that makes nothing new. */
+  use(...reads: readonly Traced[]): void;
+  /** Bytes of all buffers that the program takes. */
+  total(): number;
+}
+
+export function traceScratch(): Trace {
+  const made: Traced[] = [];
+  let now = 0;
+  const use = (...reads: readonly Traced[]) => {
+    for (const one of reads) one.last = now;
+    now++;
+  };
+  return {
+    use,
+    make: (bytes, ...reads) => {
+      const one = { bytes, first: now, last: now };
+      made.push(one);
+      use(one, ...reads);
+      return one;
+    },
+    total: () => shareBuffers(made).buffers.reduce((sum, bytes) => sum + bytes, 0),
+  };
+}

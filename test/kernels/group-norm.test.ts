@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type GroupNorm, groupNorm, pickSlab } from '../../src/kernels/group-norm.ts';
+import { asImage, whole } from '../../src/kernels/bands.ts';
+import { type GroupNorm, groupNorm } from '../../src/kernels/group-norm.ts';
+import { pickBandRows, pickSlab } from '../../src/kernels/slabs.ts';
 import { ShapeError } from '../../src/tensor/errors.ts';
 import type { Runtime } from '../../src/tensor/runtime.ts';
 import { normImage } from '../oracle/vq.ts';
@@ -54,7 +56,7 @@ describe('groupNorm', () => {
         const values = randomValues(seed + 2, rows * columns * channels).map((value) => value + mean);
         using x = runtime.tensor([rows, columns, channels], 'f32', 'x', values);
 
-        const y = await compute(runtime, () => groupNorm(x, tensors, { swish }));
+        const y = await compute(runtime, () => whole(groupNorm(asImage(x), tensors, { swish })));
         dispose();
 
         const image = { rows, columns, channels, values };
@@ -73,7 +75,7 @@ describe('groupNorm', () => {
     const values = randomValues(4, side * side * channels).map((value) => value + 17);
     using x = runtime.tensor([side, side, channels], 'f32', 'x', values);
 
-    const y = await compute(runtime, () => groupNorm(x, tensors));
+    const y = await compute(runtime, () => whole(groupNorm(asImage(x), tensors)));
     dispose();
 
     const image = { rows: side, columns: side, channels, values };
@@ -91,11 +93,26 @@ describe('groupNorm', () => {
     );
   });
 
+  it('cuts an image into bands of whole slabs that fit with a row on both sides, or of the fewest rows', () => {
+    const sides = fc.integer({ min: 1, max: 2048 });
+    fc.assert(
+      fc.property(sides, sides, fc.constantFrom(4, 64, 512), fc.integer({ min: 0, max: 2 ** 28 }), (...numbers) => {
+        const [rows, columns, channels, bytes] = numbers;
+        const bandRows = pickBandRows({ rows, columns, channels }, bytes);
+
+        const areSlabs = (count: number) => (count * columns) % pickSlab(rows * columns) === 0;
+        const fits = (count: number) => 4 * columns * channels * count <= bytes;
+        if (fits(rows)) assert.equal(bandRows, rows);
+        else assert.ok(areSlabs(bandRows) && (fits(bandRows + 2) || bandRows === 1 || !areSlabs(bandRows / 2)));
+      }),
+    );
+  });
+
   it('refuses channels that the groups do not divide', async () => {
     const { tensors, dispose } = norm(8, 3, 1);
     using x = runtime.tensor([1, 1, 8], 'f32', 'x');
 
-    const recording = runtime.record('test', () => groupNorm(x, tensors));
+    const recording = runtime.record('test', () => groupNorm(asImage(x), tensors));
 
     await assert.rejects(recording, ShapeError);
     dispose();

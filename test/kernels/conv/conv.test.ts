@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { asImage, whole } from '../../../src/kernels/bands.ts';
 import { conv } from '../../../src/kernels/conv/conv.ts';
 import { allocateConv, type ConvWeight, TAPS, writeConvBlock } from '../../../src/kernels/conv/weight.ts';
 import { LANES } from '../../../src/kernels/linear/weight.ts';
 import { fromHalf, toHalf } from '../../../src/tensor/dtype.ts';
 import { ShapeError } from '../../../src/tensor/errors.ts';
 import { Runtime } from '../../../src/tensor/runtime.ts';
+import type { Tensor } from '../../../src/tensor/tensor.ts';
 import { convImage, doubleImage } from '../../oracle/vq.ts';
 import { close } from '../../support/close.ts';
 import { randomValues } from '../../support/random.ts';
@@ -20,6 +22,8 @@ const cases = fc.record({
   dtype: fc.constantFrom('f16' as const, 'f32' as const),
   upsample: fc.boolean(),
   residual: fc.boolean(),
+  /** Rows of a band of x, and of y. */
+  bands: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 })),
   seed: fc.integer(),
 });
 
@@ -51,15 +55,30 @@ function filled(runtime: Runtime, { inputs, outputs, dtype, values, bias }: Fill
   return weight;
 }
 
+/** An image [Y, X, C] in tensors of so many rows. */
+function bandTensors(
+  runtime: Runtime,
+  values: Float32Array<ArrayBuffer>,
+  [rows, columns, channels]: readonly [number, number, number],
+  bandRows: number,
+): [Tensor, ...Tensor[]] {
+  const band = (top: number) => {
+    const count = Math.min(bandRows, rows - top);
+    const row = columns * channels;
+    return runtime.tensor([count, columns, channels], 'f32', 'band', values.slice(top * row, (top + count) * row));
+  };
+  return [band(0), ...Array.from({ length: Math.ceil(rows / bandRows) - 1 }, (_, i) => band((i + 1) * bandRows))];
+}
+
 describe('conv', () => {
   let runtime: Runtime;
   before(async () => {
     runtime = await testRuntime();
   });
 
-  it('equals the plain convolution at every size, storage and option', async () => {
+  it('equals the plain convolution at every size, storage, option and band', async () => {
     await fc.assert(
-      fc.asyncProperty(cases, async ({ rows, columns, inputs, outputs, dtype, upsample, residual, seed }) => {
+      fc.asyncProperty(cases, async ({ rows, columns, inputs, outputs, dtype, upsample, residual, bands, seed }) => {
         const scale = upsample ? 2 : 1;
         const values = randomValues(seed, outputs * inputs * TAPS);
         const stored = dtype === 'f16' ? fromHalf(toHalf(values)) : values;
@@ -67,11 +86,20 @@ describe('conv', () => {
         const pixels = randomValues(seed + 2, rows * columns * inputs);
         const added = randomValues(seed + 3, scale * scale * rows * columns * outputs);
         const weight = filled(runtime, { inputs, outputs, dtype, values, bias });
-        using x = runtime.tensor([rows, columns, inputs], 'f32', 'x', pixels);
-        using addend = runtime.tensor([scale * rows, scale * columns, outputs], 'f32', 'residual', added);
+        const [bandRows, yBandRows] = bands;
+        const x = bandTensors(runtime, pixels, [rows, columns, inputs], bandRows);
+        const addend = bandTensors(runtime, added, [scale * rows, scale * columns, outputs], yBandRows);
 
-        const y = await compute(runtime, () => conv(x, weight, { upsample, ...(residual && { residual: addend }) }));
-        weight.matrix.dispose();
+        const y = await compute(runtime, () =>
+          whole(
+            conv(asImage(...x), weight, {
+              upsample,
+              bandRows: yBandRows,
+              ...(residual && { residual: asImage(...addend) }),
+            }),
+          ),
+        );
+        for (const thing of [...x, ...addend, weight.matrix]) thing.dispose();
 
         const image = { rows, columns, channels: inputs, values: pixels };
         const expected = convImage(upsample ? doubleImage(image) : image, stored, bias);
@@ -94,7 +122,7 @@ describe('conv', () => {
     const weight = filled(narrow, { inputs, outputs, dtype: 'f32', values, bias });
     const x = narrow.tensor([side, side, inputs], 'f32', 'x', pixels);
 
-    const y = await compute(narrow, () => conv(x, weight));
+    const y = await compute(narrow, () => whole(conv(asImage(x), weight)));
 
     assert.equal(weight.matrix.parts.length, 2);
     const expected = convImage({ rows: side, columns: side, channels: inputs, values: pixels }, values, bias).values;
@@ -111,7 +139,7 @@ describe('conv', () => {
     });
     using x = runtime.tensor([2, 2, 16], 'f32', 'x');
 
-    const recording = runtime.record('test', () => conv(x, weight));
+    const recording = runtime.record('test', () => conv(asImage(x), weight));
 
     await assert.rejects(recording, new ShapeError('weight: expected x [Y, X, 8], got [2, 2, 16]'));
     weight.matrix.dispose();

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { toBytes } from '../../../src/image.ts';
+import { asImage, whole } from '../../../src/kernels/bands.ts';
 import { conv } from '../../../src/kernels/conv/conv.ts';
 import { embedding } from '../../../src/kernels/embedding.ts';
 import type { MatrixDtype } from '../../../src/kernels/linear/weight.ts';
 import { VQ_IGNORED, VQ_PRESETS, type VqConfig, vqPreset } from '../../../src/models/parts/vq/config.ts';
 import { attentionBlock, codes, decode, resnetBlock, type VqDecoder } from '../../../src/models/parts/vq/decoder.ts';
+import { decoderBytes } from '../../../src/models/parts/vq/decoder-bytes.ts';
 import { vqWeights } from '../../../src/models/parts/vq/weights.ts';
 import { type LoadedWeights, loadWeights, normalizeRows } from '../../../src/models/weights/load-weights.ts';
 import { expectFit } from '../../../src/models/weights/stored-shapes.ts';
@@ -72,6 +74,8 @@ describe('VQ decoder', () => {
     }
   }
 
+  const start = (ids: Tensor) => conv(asImage(codes(decoder, ids, GRID)), decoder.convIn);
+
   it('takes every tensor of the reference but those of the encoder', () => {
     expectFit(vqWeights(CONFIG), golden.model, VQ_IGNORED);
   });
@@ -80,20 +84,35 @@ describe('VQ decoder', () => {
     expectTap('codebook_out', 2 ** -22, (ids) => embedding(ids, decoder.codebook)));
 
   it("equals the reference after the decoder's first convolution", () =>
-    expectTap('dec_conv_in_out', 5e-5, (ids) => conv(codes(decoder, ids, GRID), decoder.convIn)));
+    expectTap('dec_conv_in_out', 5e-5, (ids) => whole(start(ids))));
 
   it('equals the reference after the first residual block', () =>
-    expectTap('dec_mid_res0_out', 1e-4, (ids) =>
-      resnetBlock(decoder.mid[0], conv(codes(decoder, ids, GRID), decoder.convIn)),
-    ));
+    expectTap('dec_mid_res0_out', 1e-4, (ids) => whole(resnetBlock(decoder.mid[0], start(ids)))));
 
   it('equals the reference after the first attention block', () =>
     expectTap('dec_mid_attn_out', 1e-4, (ids) =>
-      attentionBlock(decoder.mid[1], resnetBlock(decoder.mid[0], conv(codes(decoder, ids, GRID), decoder.convIn))),
+      whole(attentionBlock(decoder.mid[1], resnetBlock(decoder.mid[0], start(ids)))),
     ));
 
   // 5e-4: the fixture's own tolerance
   it('draws the image of the reference', () => expectTap('image', 5e-4, (ids) => decode(decoder, ids, GRID)));
+
+  it('draws the same bits in bands of any rows', async () => {
+    using ids = await tokens(0);
+    const rowBytes = 4 * 16 * 64; // of the last level, where it is widest
+    const unbanded = await compute(runtime, () => decode(decoder, ids, GRID));
+    for (const rows of [3, 5, 9, 15]) {
+      using program = await runtime.record('bands', () => decode(decoder, ids, GRID, { bandBytes: rows * rowBytes }));
+
+      program.run();
+
+      assert.deepEqual(await program.result.read(), unbanded, `${rows - 2} rows of 16`);
+      const planned = decoderBytes(CONFIG, { lines: 8, columns: 8 }, rows * rowBytes);
+      // the numbers of a dispatch, of 20 to 48 bytes each, are not planned
+      const unplanned = program.scratchBytes + 4 * PLACES - planned;
+      assert.ok(unplanned >= 0 && unplanned <= 48 * program.dispatches, `${unplanned} bytes of ${planned}`);
+    }
+  });
 
   it('draws bytes within 1 of those of the reference', async () => {
     const expected = await golden.values('image_u8_round');

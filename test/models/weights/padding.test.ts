@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { generate } from '../../../src/generate.ts';
+import { asImage, whole } from '../../../src/kernels/bands.ts';
 import { conv } from '../../../src/kernels/conv/conv.ts';
 import { linear } from '../../../src/kernels/linear/linear.ts';
 import { type JanusConfig, janusConfig } from '../../../src/models/janus/config.ts';
@@ -89,7 +90,8 @@ describe('widths that the kernels do not read at a time', () => {
     const ids = Uint32Array.from({ length: 16 }, (_, i) => i);
     using tokens = runtime.tensor([16], 'u32', 'tokens', ids);
 
-    const y = await compute(runtime, () => conv(codes(decoder, tokens, { lines: 4, lineLength: 4 }), decoder.convIn));
+    const image = () => asImage(codes(decoder, tokens, { lines: 4, lineLength: 4 }));
+    const y = await compute(runtime, () => whole(conv(image(), decoder.convIn)));
 
     const rows = (await values(checkpoint, 'quantize.embedding.weight')).subarray(0, 16 * 6);
     const unit = rows.map((v, i) => v / Math.hypot(...rows.subarray(i - (i % 6), i - (i % 6) + 6)));
