@@ -3,11 +3,13 @@
 import { CACHE_OPTIONS, type CacheOptions, planCache } from './cache/policy.ts';
 import { storeBytes, storeSlots } from './cache/store-shape.ts';
 import { floatDtype } from './kernels/linear/weight.ts';
-import { patchOf, type WeightDtype } from './models/family.ts';
+import type { WeightDtype } from './models/family.ts';
 import { DTYPE } from './models/load-model.ts';
+import { decoderBytes } from './models/parts/vq/decoder-bytes.ts';
 import { type FamilyModel, modelDefinition } from './models/registry.ts';
 import { parameterCount } from './models/weights/stored-shapes.ts';
 import { weightBytes } from './models/weights/weight-bytes.ts';
+import { passBytes } from './pass-bytes.ts';
 import { flag, nested, text, whole } from './tensor/checks.ts';
 import { checkOptions, type OptionTable } from './tensor/options.ts';
 
@@ -46,9 +48,9 @@ export interface MemoryPlan {
   readonly lines: number;
   readonly lineLength: number;
   readonly budgetLines: number;
-  /** Parameters of transformer and decoder. */
+  /** Parameters of transformer, decoder and text encoder. */
   readonly parameters: number;
-  /** Weights of transformer and decoder as they lie on the GPU, padding included. */
+  /** Their weights as they lie on the GPU, padding included. */
   readonly weightBytes: number;
   /** Keys and values, condition included. */
   readonly kvBytes: number;
@@ -56,9 +58,11 @@ export interface MemoryPlan {
   readonly visualKvBytes: number;
   /** Positions and scores of the slots. */
   readonly slotBytes: number;
-  /** Activations of a step, and of the decoder: estimates from the largest tensors alive together. */
+  /** What the prefill, a step, a line's end and the sampler work in. */
   readonly stepBytes: number;
+  /** What the decoder of images works in, one image after another. */
   readonly decodeBytes: number;
+  /** All of them: whatever a run needs, it takes before the first token. */
   readonly totalBytes: number;
 }
 
@@ -72,7 +76,7 @@ export async function plan(model: string | FamilyModel, given: PlanOptions = {})
   const options = checkOptions(PLAN_OPTIONS, given);
   const { batch = 1, promptTokens = 64, guided = true, cache = {}, dtype = 'f16' } = options;
   const definition = modelDefinition(model, options);
-  const { name, geometry, grid, width, intermediateSize, imageTokens, vq } = definition;
+  const { name, geometry, grid, vq } = definition;
   const { lines, lineLength } = grid;
   const rows = guided ? 2 * batch : batch;
   const cachePlan = planCache(cache, grid);
@@ -83,12 +87,9 @@ export async function plan(model: string | FamilyModel, given: PlanOptions = {})
   const slotBytes = geometry.layers * rows * geometry.kvHeads * slots * (cachePlan.observe === 'nothing' ? 4 : 8);
   const weights = Object.values(definition.parts).map((part) => part.weights);
   const bytes = weightBytes(weights, dtype);
-  const stepBytes =
-    4 * rows * condition * ((geometry.heads + 2 * geometry.kvHeads) * geometry.headDim + 2 * width + intermediateSize) +
-    4 * rows * imageTokens.count;
+  const stepBytes = passBytes(definition, { images: batch, rows, promptLength: condition, plan: cachePlan });
   const columns = grid.lineEnd === undefined ? lineLength : lineLength - 1;
-  const pixels = lines * columns * patchOf(vq) ** 2;
-  const decodeBytes = 3 * 4 * pixels * vq.baseChannels * Math.max(...vq.multipliers.slice(0, 2));
+  const decodeBytes = decoderBytes(vq, { lines, columns });
   return {
     model: name,
     rows,
@@ -102,6 +103,6 @@ export async function plan(model: string | FamilyModel, given: PlanOptions = {})
     slotBytes,
     stepBytes,
     decodeBytes,
-    totalBytes: bytes + kvBytes + slotBytes + Math.max(stepBytes, decodeBytes),
+    totalBytes: bytes + kvBytes + slotBytes + stepBytes + decodeBytes,
   };
 }

@@ -51,7 +51,6 @@ export function planCommand(): Command {
         ...rows,
       ]),
     );
-    console.log('\nactivations and decoder are estimates; the larger of them counts in the total');
   });
 }
 

@@ -1,0 +1,77 @@
+/** Memory of a run beside weights, keys and values, without recording it: what `openRun` makes, from the same sizes. */
+
+import type { CachePlan } from './cache/policy.ts';
+import type { ModelDefinition } from './models/family.ts';
+import { type MatrixSpec, weightSpecs } from './models/weights/weight-spec.ts';
+import { type Trace, type Traced, traceScratch } from './tensor/placement.ts';
+
+export interface PassSizes {
+  readonly images: number;
+  readonly rows: number;
+  /** Condition tokens of a row. */
+  readonly promptLength: number;
+  readonly plan: CachePlan;
+}
+
+type Sizes = Pick<ModelDefinition<never>, 'geometry' | 'grid' | 'width' | 'intermediateSize' | 'imageTokens' | 'parts'>;
+
+/** Bytes of the prefill's scratch, the step's and the line end's, of the prompt and the sampler. All are alive together. */
+export function passBytes(model: Sizes, { images, rows, promptLength, plan }: PassSizes): number {
+  const { geometry, grid, parts } = model;
+  const prefill = traceScratch();
+  const rowTokens = rows * promptLength;
+  const features = parts.textEncoder && encode(prefill, parts.textEncoder.weights, images * promptLength);
+  forward(prefill, model, { images, rows, tokens: promptLength, features });
+  const step = traceScratch();
+  forward(step, model, { images, rows, tokens: 1 });
+  const most = plan.survivors + plan.summaries + grid.lineLength;
+  const evicts = plan.survivors + plan.summaries > 0;
+  const lineEnd = evicts ? 4 * rows * geometry.kvHeads * (3 * most + plan.summaries) : 0;
+  const sampler = 4 * images * (grid.lines * grid.lineLength + 8);
+  return prefill.total() + step.total() + lineEnd + sampler + 4 * rowTokens;
+}
+
+interface Forward {
+  readonly images: number;
+  readonly rows: number;
+  readonly tokens: number;
+  /** Of the text encoder. */
+  readonly features?: Traced | undefined;
+}
+
+/** Embeddings, blocks, logits and the draw. Layers share their memory, so two stand for all. */
+function forward({ make, use }: Trace, model: Sizes, { images, rows, tokens, features }: Forward): void {
+  const { geometry, width, intermediateSize, imageTokens } = model;
+  const { heads, kvHeads, headDim } = geometry;
+  const floats = (count: number) => 4 * rows * tokens * count;
+  let x = features ? project(make, model, { images, rows, tokens, features }) : make(floats(width));
+  for (const _ of [1, 2]) {
+    const qkv = make(floats((heads + 2 * kvHeads) * headDim), x);
+    const h = make(floats(width), make(floats(heads * headDim), qkv), x);
+    x = make(floats(width), make(floats(intermediateSize), h), h);
+  }
+  const logits = make(4 * rows * imageTokens.count, make(4 * rows * width, x));
+  use(make(4 * images * imageTokens.count, logits));
+}
+
+/** Captions through their two layers, then repeated for the rows without one. */
+function project(make: Trace['make'], { width }: Sizes, { images, rows, tokens, features }: Forward): Traced {
+  const own = 4 * images * tokens * width;
+  const conditional = make(own, make(own, ...(features ? [features] : [])));
+  return rows > images ? make(4 * rows * tokens * width, conditional) : conditional;
+}
+
+/** A text encoder's blocks: each layer stands in its weights as q, k, v; out; gate and up; down. */
+function encode({ make }: Trace, weights: object, tokens: number): Traced {
+  const matrices = [...weightSpecs(weights)].filter((spec): spec is MatrixSpec => spec.role === 'matrix');
+  const qkv = matrices[0]!; // an encoder has a layer
+  const inner = matrices.find(({ up }) => up !== undefined)?.outputs ?? qkv.outputs;
+  const floats = (count: number) => 4 * tokens * count;
+  let x = make(floats(qkv.inputs));
+  for (const _ of [1, 2]) {
+    const attended = make(floats(qkv.outputs / 3), make(floats(qkv.outputs), x));
+    const h = make(floats(qkv.inputs), attended, x);
+    x = make(floats(qkv.inputs), make(floats(inner), h), h);
+  }
+  return make(floats(qkv.inputs), x);
+}
