@@ -12,7 +12,7 @@ import { linear } from '../src/kernels/linear/linear.ts';
 import { allocateLinear, blockBytes, LANES } from '../src/kernels/linear/weight.ts';
 import { Sampler } from '../src/sampler.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
-import { eachCandidate, type Row, time } from './support.ts';
+import { type Row, time, timeEach } from './support.ts';
 
 const SAMPLING = { guidanceScale: 4, cfgInterval: -1, temperature: 1, topK: 2000, topP: 1, seed: 0, firstImage: 0 };
 
@@ -64,12 +64,8 @@ export async function kernelRows(runtime: Runtime): Promise<Row[]> {
     });
     for (const upsample of [false, true]) {
       const flops = 2 * 64 * 64 * 128 * 128 * 9 * (upsample ? 4 : 1);
-      const what = `conv 3x3, 64 x 64 x 128${upsample ? ' doubled' : ''}`;
-      const each = await eachCandidate(runtime, async (name) => {
-        using convolve = await runtime.record('conv', () => conv(asImage(x), weight, { upsample }));
-        return await time(runtime, `${what}, ${name()}`, [convolve], { flops });
-      });
-      rows.push(...each);
+      const name = `conv 3x3, 64 x 64 x 128${upsample ? ' doubled' : ''}`;
+      rows.push(...(await timeEach(runtime, name, () => conv(asImage(x), weight, { upsample }).bands, { flops })));
     }
     using gain = runtime.tensor([128], 'f32', 'gain');
     using bias = runtime.tensor([128], 'f32', 'bias');

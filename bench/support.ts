@@ -60,22 +60,23 @@ export function round(value: number): number {
   return Number(value.toPrecision(3));
 }
 
-/** Rows of every candidate of the one choice that `measure` records, by name, that of the prior first. */
-export async function eachCandidate(runtime: Runtime, measure: (name: () => string) => Promise<Row>): Promise<Row[]> {
-  const { choose } = runtime.tuning;
+/** A row of every candidate of the one choice that `build` makes, that of the prior first. */
+export async function timeEach(
+  runtime: Runtime,
+  name: string,
+  build: () => unknown,
+  work: { readonly bytes?: number; readonly flops?: number },
+): Promise<Row[]> {
   const rows: Row[] = [];
-  let [count, name] = [1, ''];
-  try {
-    while (rows.length < count) {
-      runtime.tuning.choose = (_problem, candidates) => {
-        const candidate = candidates[rows.length]!;
-        [count, name] = [candidates.length, candidate.name];
-        return candidate;
-      };
-      rows.push(await measure(() => name));
-    }
-  } finally {
-    runtime.tuning.choose = choose;
+  let names: readonly string[] = [''];
+  for (let i = 0; i < names.length; i++) {
+    using program = await runtime.record(name, () =>
+      runtime.tuning.choosing((_problem, candidates) => {
+        names = candidates.map((candidate) => candidate.name);
+        return candidates[i];
+      }, build),
+    );
+    rows.push(await time(runtime, `${name}, ${names[i]}`, [program], work));
   }
   return rows;
 }

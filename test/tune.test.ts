@@ -38,7 +38,7 @@ describe('tune', () => {
     const { problems, file } = await tune(model, { prompt, onProgress: (progress) => seen.push(progress) });
 
     assert.equal(runtime.liveBytes, before);
-    const rows = problems.map(({ problem }) => /(\d+) rows$/.exec(problem)?.[1]);
+    const rows = problems.map(({ problem }) => /(\d+) (?:rows|pixels)$/.exec(problem)?.[1]);
     assert.deepEqual(
       [...new Set(rows)],
       ['4', '64', '256'],
