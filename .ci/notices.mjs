@@ -1,4 +1,4 @@
-// Writes dist/NOTICES.txt: the licenses of the packages whose code esbuild has put into dist/browser.js.
+// Writes dist/NOTICES.txt: the licenses of the packages whose code esbuild has put into dist/browser*.js.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -11,5 +11,5 @@ const notices = [...new Set(folders)].filter(Boolean).sort().map((folder) => {
   if (!file) throw new Error(`${folder}: expected a LICENSE file, got none; add its text to the notices by hand`);
   return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
 });
-writeFileSync('dist/NOTICES.txt', `dist/browser.js contains code of these packages.\n\n${notices.join(`\n${'-'.repeat(80)}\n\n`)}`);
+writeFileSync('dist/NOTICES.txt', `dist/browser*.js contain code of these packages.\n\n${notices.join(`\n${'-'.repeat(80)}\n\n`)}`);
 rmSync(META);

@@ -25,10 +25,11 @@ const MAY_IMPORT: readonly (readonly [folder: string, allowed: readonly RegExp[]
 const ROOMS: Readonly<Record<string, string>> = {
   '#device': 'tensor/device/device-node.ts',
   '#source': 'tensor/source/source-node.ts',
+  '#worker': 'worker/endpoint-node.ts',
 };
 
 function imports(name: string, text: string): string[] {
-  const paths = [...text.matchAll(/from '(\.[^']+|#device|#source)'/g)].map((match) => match[1]!);
+  const paths = [...text.matchAll(/(?:from |import\()'(\.[^']+|#device|#source|#worker)'/g)].map((match) => match[1]!);
   return paths.map((path) => ROOMS[path] ?? normalize(join(dirname(name), path)));
 }
 

@@ -63,8 +63,8 @@ export interface ModelDefinition<Prompt, Defined extends Parts = Parts> {
   readonly packagedTokenizer?: string;
   /** Throws FormatError for the tokenizer of another model. */
   expectTokenizer?(tokenizer: TextTokenizer): void;
-  /** The model itself, as functions of its loaded layers. All but `condition` only record. */
-  model(layers: LoadedParts<Defined>, context: ModelContext): ModelFunctions<Prompt>;
+  /** The model itself, as functions of its loaded layers, which all but `condition` only record. Its code comes when it is asked for. */
+  model(layers: LoadedParts<Defined>, context: ModelContext): ModelFunctions<Prompt> | Promise<ModelFunctions<Prompt>>;
 }
 
 export interface ModelContext {

@@ -55,7 +55,7 @@ export async function openModel<Prompt extends object>(
       layers[part] = own.layers;
     }
     await runtime.settled();
-    const model = definition.model(layers, { runtime, tokenizer });
+    const model = await definition.model(layers, { runtime, tokenizer });
     return {
       name,
       runtime,

@@ -1,7 +1,7 @@
 /** Damaged and dishonest files, for every reader. */
 
 import { readFileSync } from 'node:fs';
-import { makeTokenizer } from '../../src/models/text/tokenizer/tokenizer.ts';
+import { makeTokenizer } from '../../src/models/text/tokenizer/make-tokenizer.ts';
 import { openCheckpoint } from '../../src/tensor/checkpoint/checkpoint.ts';
 import { openShards } from '../../src/tensor/checkpoint/sharded.ts';
 import { bytesSource } from '../../src/tensor/source/bytes.ts';

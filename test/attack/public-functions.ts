@@ -25,6 +25,7 @@ import { pickedSet, urlSet } from '../../src/tensor/source/file-set.ts';
 import { OPEN_SOURCE, openSource, SOURCE } from '../../src/tensor/source/open-source.ts';
 import { URL_OPTIONS } from '../../src/tensor/source/url-source.ts';
 import { TUNE_OPTIONS, tune } from '../../src/tune.ts';
+import { connectWorker, WORKER } from '../../src/worker/connect.ts';
 import { options, type PublicFunction, value } from './options.ts';
 
 const TOKENIZER = 'test/golden/tokenizers/llama/tokenizer.json';
@@ -73,6 +74,7 @@ export async function publicFunctions(): Promise<{
       name: 'draw',
       options: options(GENERATE_OPTIONS, { prompt }, (given) => draw(model, given as { prompt: typeof prompt }).next()),
     },
+    { name: 'connectWorker', values: [value(WORKER, (worker) => connectWorker(worker))] },
     { name: 'GeneratedImage', values: [value(IMAGE, (image) => new GeneratedImage(image as ImageParts))] },
     {
       name: 'generateAndRecover',

@@ -9,7 +9,7 @@ import type { MatrixDtype } from '../../src/kernels/linear/weight.ts';
 import type { Condition, Geometry, LineGrid, Memory } from '../../src/models/image-model.ts';
 import { type LlamaGenPrompt, makeCondition } from '../../src/models/llamagen/condition.ts';
 import { type LlamaGenConfig, llamaGenConfig } from '../../src/models/llamagen/config.ts';
-import { logits } from '../../src/models/llamagen/definition.ts';
+import { logits } from '../../src/models/llamagen/model.ts';
 import { GPT_IGNORED, gptWeights } from '../../src/models/llamagen/weights.ts';
 import { FLAN_T5_XL } from '../../src/models/parts/t5/config.ts';
 import { blockForward, type Transformer } from '../../src/models/parts/transformer.ts';

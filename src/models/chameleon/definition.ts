@@ -1,22 +1,13 @@
 /** Lumina-mGPT's models. Sources: Alpha-VLLM/Lumina-mGPT, modeling_chameleon.py and lumina_mgpt/inference_solver.py. */
 
-import { embedding, lastRows } from '../../kernels/embedding.ts';
-import { linear } from '../../kernels/linear/linear.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
-import { defineModel, type ModelDefinition, patchOf } from '../family.ts';
-import { forward } from '../parts/transformer.ts';
+import { defineModel, type ModelDefinition } from '../family.ts';
 import { VQ_IGNORED } from '../parts/vq/config.ts';
-import { decode } from '../parts/vq/decoder.ts';
 import { vqWeights } from '../parts/vq/weights.ts';
-import { textCondition } from '../text/condition.ts';
-import { promptIds, TEXT_KINDS, type TextPrompt } from '../text/prompt.ts';
+import { TEXT_KINDS, type TextPrompt } from '../text/prompt.ts';
 import type { ChameleonConfig } from './config.ts';
-import { imageGrids } from './size.ts';
-import { chameleonText, expectChameleonTokens } from './tokens.ts';
-import { CHAMELEON_IGNORED, type ChameleonLayers, chameleonWeights } from './weights.ts';
-
-/** Tokens of a side of a size grid. */
-const GRID_TOKENS = 2;
+import { GRID_TOKENS, lineGrid } from './size.ts';
+import { expectChameleonTokens } from './tokens.ts';
+import { CHAMELEON_IGNORED, chameleonWeights } from './weights.ts';
 
 /** Image start and the two sizes. */
 const START_TOKENS = 3;
@@ -30,18 +21,11 @@ const VQGAN_FILES = [
 ];
 
 export function defineChameleon(name: string, config: ChameleonConfig): ModelDefinition<TextPrompt> {
-  const { layers, heads, kvHeads, headDim, width, intermediateSize, vocabulary, grids, tokens, vq } = config;
-  const gridPixels = GRID_TOKENS * patchOf(vq);
+  const { layers, heads, kvHeads, headDim, width, intermediateSize, grids, tokens, vq } = config;
   const codes = vq.codebook.count;
-  /** Lines of image tokens, each ended by a newline token; the token that ends the image is not drawn. */
-  const lineGrid = (across: number, down: number) => ({
-    lines: GRID_TOKENS * down,
-    lineLength: GRID_TOKENS * across + 1,
-    lineEnd: tokens.newline,
-  });
   return defineModel({
     name,
-    grid: lineGrid(grids, grids),
+    grid: lineGrid(grids, grids, tokens.newline),
     geometry: { layers, heads, kvHeads, headDim },
     width,
     intermediateSize,
@@ -57,36 +41,7 @@ export function defineChameleon(name: string, config: ChameleonConfig): ModelDef
       vq: { weights: vqWeights(vq), ignored: VQ_IGNORED, beside: VQGAN_FILES },
     },
     expectTokenizer: (tokenizer) => expectChameleonTokens(tokenizer, tokens, codes, GRID_TOKENS * grids),
-    model({ checkpoint: model, vq: decoder }, { runtime, tokenizer }) {
-      return {
-        grid: (prompt) => {
-          const { across, down } = imageGrids(prompt, grids, gridPixels);
-          return lineGrid(across, down);
-        },
-        /**
-         * Rows are the prompt (begin token, words, end of turn), then image start and size, height first, which the
-         * reference lets the model say itself. The unconditional row begins with the image start, and counts its
-         * positions from there.
-         */
-        condition: (prompt, guided) => {
-          const { across, down } = imageGrids(prompt, grids, gridPixels);
-          const encode =
-            tokenizer && ((text: string) => chameleonText(tokenizer, text, across * gridPixels, down * gridPixels));
-          const texts = promptIds(prompt, { encode, vocabulary, mostTokens: config.mostPromptTokens });
-          const start = [tokens.imageStart, tokens.size + down, tokens.size + across];
-          const rows = texts.map((ids) => [...ids, ...start]);
-          const unconditional = guided ? rows.map(() => start) : [];
-          return textCondition(runtime, model.tokens, rows.length, [...rows, ...unconditional]);
-        },
-        embed: (ids, rows) => embedding(ids, model.tokens, rows),
-        logits: (x, memory, length) => logits(model, forward(model.transformer, x, memory), length),
-        decode: (image, grid) => decode(decoder, image, grid),
-      };
-    },
+    model: (layers, context) =>
+      import('./model.ts').then(({ chameleonModel }) => chameleonModel(config, layers, context)),
   });
-}
-
-/** x [R · T, C] → logits of the image tokens, of each row's last token, [R, codes] */
-export function logits({ transformer, head }: ChameleonLayers, x: Tensor, tokens: number): Tensor {
-  return linear(lastRows(x, tokens), head, { normEpsilon: transformer.normEpsilon });
 }

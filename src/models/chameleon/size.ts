@@ -1,7 +1,11 @@
 /** The sizes of images that Lumina-mGPT was trained on. Source: data/item_processor.py, generate_crop_size_list. */
 
 import { OptionError } from '../../tensor/errors.ts';
+import type { LineGrid } from '../image-model.ts';
 import type { ImageSize } from '../text/prompt.ts';
+
+/** Tokens of a side of a size grid. */
+export const GRID_TOKENS = 2;
 
 /** Longest side over shortest. */
 const MOST_RATIO = 4;
@@ -41,4 +45,9 @@ export function imageGrids(size: ImageSize, side: number, gridPixels: number): G
   throw new OptionError(
     `size: expected a width and height that the model was trained on, such as ${names.join(', ')}, got ${width} x ${height}`,
   );
+}
+
+/** Lines of image tokens, each ended by a newline token; the token that ends the image is not drawn. */
+export function lineGrid(across: number, down: number, newline: number): LineGrid {
+  return { lines: GRID_TOKENS * down, lineLength: GRID_TOKENS * across + 1, lineEnd: newline };
 }

@@ -1,23 +1,15 @@
 /** LlamaGen's models. Source: autoregressive/models/gpt.py. */
 
-import { embedding, lastRows } from '../../kernels/embedding.ts';
-import { linear } from '../../kernels/linear/linear.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
-import { defineModel, type ModelDefinition, patchOf } from '../family.ts';
+import { defineModel, type ModelDefinition } from '../family.ts';
 import { T5_IGNORED } from '../parts/t5/config.ts';
 import { t5Weights } from '../parts/t5/weights.ts';
-import { forward } from '../parts/transformer.ts';
 import { VQ_IGNORED } from '../parts/vq/config.ts';
-import { decode } from '../parts/vq/decoder.ts';
 import { vqWeights } from '../parts/vq/weights.ts';
-import { captionReader, expectCaptionTokenizer } from '../text/caption/caption-reader.ts';
-import { expectSize, TEXT_KINDS } from '../text/prompt.ts';
-import type { Loaded } from '../weights/weight-spec.ts';
-import { type LlamaGenPrompt, makeCondition } from './condition.ts';
+import { expectCaptionTokenizer } from '../text/caption/caption-tokenizer.ts';
+import { TEXT_KINDS } from '../text/prompt.ts';
+import type { LlamaGenPrompt } from './condition.ts';
 import type { LlamaGenConfig } from './config.ts';
 import { GPT_IGNORED, gptWeights, OTHER_CONDITION } from './weights.ts';
-
-export type LlamaGenLayers = Loaded<ReturnType<typeof gptWeights>>;
 
 /** `folder` is where the package ships its files; its GPT draws from classes and from captions. */
 export function defineLlamaGen(name: string, config: LlamaGenConfig, folder?: string): ModelDefinition<LlamaGenPrompt> {
@@ -58,23 +50,7 @@ export function defineLlamaGen(name: string, config: LlamaGenConfig, folder?: st
       expectTokenizer: (tokenizer) => expectCaptionTokenizer(tokenizer, condition.encoder),
       ...(folder !== undefined && { packagedTokenizer: `${folder}/tokenizer.json` }),
     }),
-    model({ checkpoint: gpt, vq: decoder, textEncoder }, { runtime, tokenizer }) {
-      const reader = isCaption && textEncoder ? captionReader(textEncoder, condition.encoder, tokenizer) : undefined;
-      return {
-        grid: (prompt) => {
-          expectSize(name, prompt, side * patchOf(vq));
-          return grid;
-        },
-        condition: (prompt, guided) => makeCondition(runtime, gpt.condition, { prompt, guided, reader }),
-        embed: (tokens, rows) => embedding(tokens, gpt.tokens, rows),
-        logits: (x, memory, tokens) => logits(gpt, forward(gpt, x, memory), tokens),
-        decode: (codes, image) => decode(decoder, codes, image),
-      };
-    },
+    model: (layers, context) =>
+      import('./model.ts').then(({ llamaGenModel }) => llamaGenModel(name, config, layers, context)),
   });
-}
-
-/** x [R · T, C] → logits of each row's last token, [R, V] */
-export function logits({ output, normEpsilon }: LlamaGenLayers, x: Tensor, tokens: number): Tensor {
-  return linear(lastRows(x, tokens), output, { normEpsilon });
 }

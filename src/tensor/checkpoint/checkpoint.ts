@@ -4,7 +4,6 @@ import { FormatError } from '../errors.ts';
 import { type ByteSource, checkedSource } from '../source/bytes.ts';
 import { openSafetensors } from './safetensors.ts';
 import type { Checkpoint } from './stored-tensor.ts';
-import { openTorch } from './torch/torch-checkpoint.ts';
 
 export type { Checkpoint, StoredDtype, StoredTensor } from './stored-tensor.ts';
 
@@ -40,7 +39,10 @@ export async function openCheckpoint(given: ByteSource): Promise<Checkpoint> {
     const head = await source.read(0, Math.min(source.size, HEAD_BYTES));
     const text = String.fromCharCode(...head);
     if (text[8] === '{') return await openSafetensors(source);
-    if (text.startsWith('PK')) return await openTorch(source);
+    if (text.startsWith('PK')) {
+      const { openTorch } = await import('./torch/torch-checkpoint.ts');
+      return await openTorch(source);
+    }
     throw new FormatError(`${source.name}: expected a safetensors file or a torch zip, got ${describeHead(text)}`);
   } catch (error) {
     await source.close().catch(() => undefined); // the first error is the one to tell

@@ -14,6 +14,11 @@ export interface FileSet {
   open(file: string): Promise<ByteSource>;
 }
 
+/** Files that a user picked. */
+export interface PickedSet extends FileSet {
+  readonly picked: readonly File[];
+}
+
 export const FILE_SET: Check<FileSet> = {
   expected: 'a set of files (name, open)',
   fits: (value): value is FileSet => hasMethod(value, 'open') && typeof (value as FileSet).name === 'string',
@@ -56,7 +61,7 @@ export function urlSet(base: string | URL, given: UrlOptions = {}): FileSet {
  * const input = document.querySelector('input')!; // <input type="file" multiple>
  * const picked = await loadModel(runtime, "janus-pro-1b", { checkpoint: pickedSet([...input.files!]) });
  */
-export function pickedSet(files: readonly File[]): FileSet {
+export function pickedSet(files: readonly File[]): PickedSet {
   const picked = checkValue(
     'pickedSet',
     listOf(
@@ -67,6 +72,7 @@ export function pickedSet(files: readonly File[]): FileSet {
   );
   return {
     name: 'picked files',
+    picked,
     async open(file) {
       const found = picked.find(({ name }) => name === file);
       if (!found) throw new NotFoundError(`picked files: expected a file ${file}, got none; pick it too`);

@@ -7,7 +7,8 @@ import { chameleonText, imageToken } from '../../../src/models/chameleon/tokens.
 import type { ImageModel } from '../../../src/models/image-model.ts';
 import { modelDefinition } from '../../../src/models/registry.ts';
 import type { TextPrompt } from '../../../src/models/text/prompt.ts';
-import { loadTokenizer, makeTokenizer, type TextTokenizer } from '../../../src/models/text/tokenizer/tokenizer.ts';
+import { makeTokenizer } from '../../../src/models/text/tokenizer/make-tokenizer.ts';
+import { loadTokenizer, type TextTokenizer } from '../../../src/models/text/tokenizer/tokenizer.ts';
 import type { Checkpoint } from '../../../src/tensor/checkpoint/checkpoint.ts';
 import { FormatError, OptionError } from '../../../src/tensor/errors.ts';
 import type { Runtime } from '../../../src/tensor/runtime.ts';

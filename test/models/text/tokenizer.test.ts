@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { characterMap } from '../../../src/models/text/tokenizer/character-map.ts';
-import { loadTokenizer, makeTokenizer, type TextTokenizer } from '../../../src/models/text/tokenizer/tokenizer.ts';
+import { makeTokenizer } from '../../../src/models/text/tokenizer/make-tokenizer.ts';
+import { loadTokenizer, type TextTokenizer } from '../../../src/models/text/tokenizer/tokenizer.ts';
 import { FormatError, OptionError } from '../../../src/tensor/errors.ts';
 import { rangedSource } from '../../../src/tensor/source/bytes.ts';
 

@@ -1,6 +1,6 @@
 /** Words to the features of captions: cleaned, tokenized, and read by T5. Source: LlamaGen, language/t5.py. */
 
-import { FormatError, OptionError } from '../../../tensor/errors.ts';
+import { OptionError } from '../../../tensor/errors.ts';
 import type { Runtime } from '../../../tensor/runtime.ts';
 import type { Tensor } from '../../../tensor/tensor.ts';
 import type { T5Config } from '../../parts/t5/config.ts';
@@ -8,8 +8,6 @@ import { encodeText, type T5Encoder } from '../../parts/t5/model.ts';
 import { promptIds, type TextPrompt } from '../prompt.ts';
 import type { TextTokenizer } from '../tokenizer/tokenizer.ts';
 import { cleanCaption } from './caption-text.ts';
-
-const END = '</s>';
 
 export interface CaptionReader {
   readonly encoder: T5Encoder;
@@ -34,14 +32,6 @@ export function captionReader(
   tokenizer: TextTokenizer | undefined,
 ): CaptionReader {
   return { encoder, vocabulary, encode: tokenizer && ((prompt) => tokenizer.encode(cleaned(prompt))) };
-}
-
-/** Throws FormatError for a tokenizer of another model than T5. */
-export function expectCaptionTokenizer(tokenizer: TextTokenizer, { vocabulary }: Pick<T5Config, 'vocabulary'>): void {
-  if (tokenizer.vocabulary > vocabulary || tokenizer.encode('a').at(-1) !== tokenizer.id(END))
-    throw new FormatError(
-      `${tokenizer.name}: expected at most ${vocabulary} ids and ${END} behind every text, got ${tokenizer.vocabulary} and ${tokenizer.token(tokenizer.encode('a').at(-1) ?? 0)}; this tokenizer does not belong to the text encoder`,
-    );
 }
 
 /**
