@@ -21,6 +21,7 @@ import type { Check } from '../../src/tensor/options.ts';
 import { Runtime } from '../../src/tensor/runtime.ts';
 import { RUNTIME_OPTIONS, TENSOR_DTYPE, TENSOR_SHAPE } from '../../src/tensor/runtime-options.ts';
 import { BLOB, BYTE_SOURCE, BYTES, blobSource, bytesSource } from '../../src/tensor/source/bytes.ts';
+import { downloads } from '../../src/tensor/source/downloads.ts';
 import { pickedSet, urlSet } from '../../src/tensor/source/file-set.ts';
 import { OPEN_SOURCE, openSource, SOURCE } from '../../src/tensor/source/open-source.ts';
 import { URL_OPTIONS } from '../../src/tensor/source/url-source.ts';
@@ -154,6 +155,7 @@ export async function publicFunctions(): Promise<{
       values: [value(SOURCE, (source) => loadTokenizer(source))],
       options: options(TOKENIZER_OPTIONS, {}, (given) => loadTokenizer(TOKENIZER, given)),
     },
+    { name: 'downloads', values: [value(text, (folder) => downloads(folder))] },
     { name: 'urlSet', options: options(URL_OPTIONS, {}, (given) => urlSet('http://host/', given)) },
     { name: 'pickedSet', values: [value(FILES, (files) => pickedSet(files))] },
     {

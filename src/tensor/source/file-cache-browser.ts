@@ -6,10 +6,11 @@
 
 import { StorageError } from '../errors.ts';
 import { type ByteSource, rangedSource } from './bytes.ts';
-import type { Download, FileCache } from './file-cache.ts';
+import type { CachedFile, Download, FileCache } from './file-cache.ts';
 
 const PIECE_BYTES = 64 * 2 ** 20;
 const DONE = 'done';
+const NAME = 'name';
 
 /** `folder` is one of the origin's own file system. */
 export async function fileCache(folder = 'rasterline'): Promise<FileCache> {
@@ -24,8 +25,34 @@ export async function fileCache(folder = 'rasterline'): Promise<FileCache> {
     resume: (key) => stored(name, () => begin(root, key, name)),
     // the origin's own pages alone can write here
     isVerified: async () => true,
-    setVerified: async () => undefined,
+    list: () => stored(name, () => listed(root)),
+    setVerified: (key, _hex, file) =>
+      stored(name, async () => {
+        const folder = await root.getDirectoryHandle(key, { create: true });
+        const writable = await (await folder.getFileHandle(NAME, { create: true })).createWritable();
+        await writable.write(file);
+        await writable.close();
+      }),
+    remove: (key) => stored(name, () => root.removeEntry(key, { recursive: true })),
+    async room() {
+      const { quota, usage } = await navigator.storage.estimate();
+      return quota === undefined || usage === undefined ? undefined : Math.max(0, quota - usage);
+    },
+    persist: () => navigator.storage.persist(),
+    alone: (key, signal, work) =>
+      navigator.locks.request(`rasterline ${folder} ${key}`, signal ? { signal } : {}, work),
   };
+}
+
+async function listed(root: FileSystemDirectoryHandle): Promise<CachedFile[]> {
+  const files: CachedFile[] = [];
+  for await (const [key, folder] of root as unknown as AsyncIterable<[string, FileSystemDirectoryHandle]>) {
+    if (folder.kind !== 'directory') continue;
+    const there = async (file: string) => (await folder.getFileHandle(file).catch(() => undefined))?.getFile();
+    const bytes = (await piecesOf(folder)).reduce((sum, piece) => sum + piece.size, 0);
+    files.push({ key, name: (await (await there(NAME))?.text()) ?? key, bytes, isWhole: Boolean(await there(DONE)) });
+  }
+  return files;
 }
 
 async function finished(root: FileSystemDirectoryHandle, key: string): Promise<ByteSource | undefined> {

@@ -3,11 +3,23 @@
  * had and what the file system said of it at that time, so that not every run must read it all to know that it is the same.
  */
 
-import { constants, type FileHandle, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  constants,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  statfs,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StorageError } from '../errors.ts';
 import { cacheBase } from './cache-folder-node.ts';
-import type { Download, FileCache } from './file-cache.ts';
+import type { CachedFile, Download, FileCache } from './file-cache.ts';
 import { fileSource } from './file-node.ts';
 
 const REMEDIES: Readonly<Record<string, string>> = {
@@ -27,13 +39,37 @@ export async function fileCache(folder: string = join(cacheBase(), 'files')): Pr
     async isVerified(key, hex) {
       const path = join(folder, key);
       const stored = await readFile(`${path}.verified`, 'utf8').catch(() => undefined);
-      return stored !== undefined && stored === (await stamp(path, hex));
+      return stored !== undefined && stored.split('\n')[0] === (await stamp(path, hex));
     },
-    async setVerified(key, hex) {
+    async setVerified(key, hex, name) {
       const path = join(folder, key);
-      await writeFile(`${path}.verified`, await stamp(path, hex)).catch(() => undefined); // it is hashed again then
+      await writeFile(`${path}.verified`, `${await stamp(path, hex)}\n${name}`).catch(() => undefined); // it is hashed again then
     },
+    list: () => listed(folder),
+    async remove(key) {
+      for (const end of ['', '.part', '.verified']) await rm(join(folder, `${key}${end}`), { force: true });
+    },
+    async room() {
+      const found = await statfs(folder).catch(() => undefined);
+      return found && found.bavail * found.bsize;
+    },
+    persist: async () => true,
+    // every byte has its own place, so that several processes may bring it at once
+    alone: (_key, _signal, work) => work(),
   };
+}
+
+async function listed(folder: string): Promise<CachedFile[]> {
+  const files = await readdir(folder).catch(() => []);
+  const own = files.filter((file) => !/\.verified$/.test(file));
+  return await Promise.all(
+    own.map(async (file) => {
+      const key = file.replace(/\.part$/, '');
+      const verified = await readFile(join(folder, `${key}.verified`), 'utf8').catch(() => '');
+      const [, name = key] = verified.split('\n');
+      return { key, name, bytes: (await sizeOf(join(folder, file))) ?? 0, isWhole: file === key };
+    }),
+  );
 }
 
 /** The time of the last change cannot be set by anybody, unlike that of the last writing. */

@@ -10,6 +10,15 @@ import type { ByteSource } from './bytes.ts';
 /** Bytes read, hashed and written at a time. */
 const PIECE_BYTES = 8 * 2 ** 20;
 
+/** A file that is kept, or as much of it as has come. */
+export interface CachedFile {
+  readonly key: string;
+  /** Where it came from; the key for one that is not whole, or was not verified. */
+  readonly name: string;
+  readonly bytes: number;
+  readonly isWhole: boolean;
+}
+
 /** Where finished and unfinished files lie. Every method throws StorageError where it cannot be read or written. */
 export interface FileCache {
   readonly name: string;
@@ -19,7 +28,16 @@ export interface FileCache {
   resume(key: string): Promise<Download>;
   /** Whether the finished file is as it was when `setVerified` was told that its hash is this one. */
   isVerified(key: string, hex: string): Promise<boolean>;
-  setVerified(key: string, hex: string): Promise<void>;
+  setVerified(key: string, hex: string, name: string): Promise<void>;
+  /** Every file that is kept, or begun. */
+  list(): Promise<readonly CachedFile[]>;
+  remove(key: string): Promise<void>;
+  /** Bytes that there is still room for; undefined where nobody tells. */
+  room(): Promise<number | undefined>;
+  /** Asks that nothing is removed when storage runs short. False: it may be. */
+  persist(): Promise<boolean>;
+  /** Runs alone among all that would bring this file, in other tabs too. Throws the signal's reason while it waits. */
+  alone<T>(key: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T>;
 }
 
 /** A file that is not finished: bytes [0, length) are there. */
@@ -69,7 +87,8 @@ export interface DownloadOptions {
  * verified again, and downloaded again if it is another.
  *
  * What an aborted or cut download brought stays for the next run, on a full disk too. Throws FormatError for content of
- * another size or hash, of which nothing stays, and StorageError for a cache that cannot be read or written.
+ * another size or hash, of which nothing stays, and StorageError for a cache that cannot be read or written, or that has no
+ * room for it, before anything is downloaded.
  */
 export async function cachedFile(
   cache: FileCache,
@@ -77,11 +96,21 @@ export async function cachedFile(
   wanted: Wanted,
   options: DownloadOptions = {},
 ): Promise<ByteSource> {
+  return await cache.alone(key, options.signal, () => broughtFile(cache, key, wanted, options));
+}
+
+async function broughtFile(
+  cache: FileCache,
+  key: string,
+  wanted: Wanted,
+  options: DownloadOptions,
+): Promise<ByteSource> {
   const there = await cache.get(key);
   if (there?.size === wanted.size && (await isSound(cache, key, there, wanted, options))) return there;
   await there?.close();
   const download = await cache.resume(key);
   try {
+    await expectRoom(cache, wanted, download.length);
     await fetchRest(download, wanted, options);
     await download.finish();
   } catch (error) {
@@ -89,7 +118,7 @@ export async function cachedFile(
     await cleanUp.catch(() => undefined); // the first error is the one to tell
     throw error;
   }
-  if (wanted.digest) await cache.setVerified(key, wanted.digest.hex);
+  if (wanted.digest) await cache.setVerified(key, wanted.digest.hex, wanted.file);
   const finished = await cache.get(key);
   if (finished?.size === wanted.size) return finished;
   await finished?.close();
@@ -116,6 +145,16 @@ export async function keptBytes(cache: FileCache, key: string, ask: () => Promis
   return bytes;
 }
 
+async function expectRoom(cache: FileCache, { file, size }: Wanted, loadedBytes: number): Promise<void> {
+  const room = await cache.room();
+  const needed = size - loadedBytes;
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(3)} GB`;
+  if (room !== undefined && needed > room)
+    throw new StorageError(
+      `${cache.name}: expected room for ${gigabytes(needed)} more of ${file}, got ${gigabytes(room)}; free some storage, or delete other downloads`,
+    );
+}
+
 async function isSound(
   cache: FileCache,
   key: string,
@@ -131,7 +170,7 @@ async function isSound(
     onDownload?.({ file, loadedBytes: at, totalBytes: size });
   }
   const isSame = bytesToHex(hash.digest()) === digest.hex;
-  if (isSame) await cache.setVerified(key, digest.hex);
+  if (isSame) await cache.setVerified(key, digest.hex, file);
   return isSame;
 }
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type FilesOptions, openFiles } from '../../../src/tensor/checkpoint/open-files.ts';
 import { FormatError, NotFoundError, OptionError, StorageError } from '../../../src/tensor/errors.ts';
 import { bytesSource } from '../../../src/tensor/source/bytes.ts';
+import { downloads } from '../../../src/tensor/source/downloads.ts';
 import { cachedFile, type FileCache } from '../../../src/tensor/source/file-cache.ts';
 import { fileCache } from '../../../src/tensor/source/file-cache-node.ts';
 import { type HubOptions, hubName, openHub } from '../../../src/tensor/source/hub.ts';
@@ -182,6 +183,40 @@ describe('a hub', () => {
     const source = await cachedFile(cache, 'key', wanted('hello\n'));
     assert.equal(new TextDecoder().decode(await source.read(0, 6)), 'hello\n');
     await source.close();
+  });
+
+  it('lists what it keeps by where it came from, and deletes that alone', async () => {
+    const kept = await downloads(folder);
+    await openFiles('hf:owner/tiny', options).catch(() => undefined); // not every shard is one
+    const files = await kept.list();
+    const sizes = await Promise.all(files.map(async ({ key }) => (await stat(join(folder, key))).size));
+    assert.ok(files.some(({ name, isWhole }) => isWhole && name.startsWith('hf:owner/tiny@main/')));
+    assert.deepEqual(
+      files.map(({ bytes }) => bytes),
+      sizes,
+    );
+    assert.equal(
+      await kept.bytes(),
+      sizes.reduce((sum, size) => sum + size, 0),
+    );
+    for (const key of ['..', '../other', 'none']) await assert.rejects(kept.delete(key), OptionError);
+    await kept.delete(files[0]!.key);
+    assert.equal((await kept.list()).length, files.length - 1);
+    await kept.clear();
+    assert.deepEqual(await readdir(folder), []);
+    assert.equal(await kept.bytes(), 0);
+  });
+
+  it('says before a download that there is no room for it', async () => {
+    const real = await fileCache(folder);
+    const small: FileCache = { ...real, room: async () => 3 };
+    let opened = 0;
+    const wanted = { file: 'two.safetensors', size: 1_400_000_000, open: () => Promise.reject(++opened) };
+    await assert.rejects(
+      cachedFile(small, 'key', wanted),
+      /StorageError: .*expected room for 1.400 GB more of two.safetensors, got 0.000 GB/,
+    );
+    assert.equal(opened, 0);
   });
 
   it('keeps what it has when the disk is full, says so, and goes on from there', async () => {
