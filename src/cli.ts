@@ -8,6 +8,7 @@ import { failed, outliveClosedPipes } from './cli/exit.ts';
 import { generateCommand } from './cli/generate.ts';
 import { inspectCommand } from './cli/inspect.ts';
 import { planCommand } from './cli/plan.ts';
+import { sampleCommand } from './cli/sample.ts';
 import { serveCommand } from './cli/serve.ts';
 import { tuneCommand } from './cli/tune.ts';
 import { VERSION } from './version.ts';
@@ -33,6 +34,7 @@ Examples:
   $ rasterline devices
   $ rasterline tune --images 8
   $ rasterline serve --model emoji --port 8080
+  $ rasterline sample --images 1000 --out samples.npz
 
 Exit codes: 0 done, 1 failed, 2 wrong options, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).`,
   );
@@ -43,6 +45,7 @@ const commands = [
   planCommand,
   devicesCommand,
   tuneCommand,
+  sampleCommand,
   serveCommand,
 ];
 for (const command of commands.map((make) => make())) {

@@ -87,8 +87,8 @@ describe('house', () => {
 
   it('has no room for servers in what a browser loads', () => {
     for (const { name, text } of files) {
-      if (/^(cli|serve)[./]/.test(name)) continue;
-      for (const path of imports(name, text)) assert.ok(!/^(cli|serve)\//.test(path), `${name} imports ${path}`);
+      if (/^(cli|sample|serve)[./]/.test(name)) continue;
+      for (const path of imports(name, text)) assert.ok(!/^(cli|sample|serve)\//.test(path), `${name} imports ${path}`);
     }
   });
 
@@ -100,7 +100,7 @@ describe('house', () => {
 
   it('uses Node only in files that say so', () => {
     for (const { name, text } of files) {
-      if (!/-node\.ts$|^(cli|serve)/.test(name)) assert.ok(!/from 'node:|require\(|process\./.test(text), name);
+      if (!/-node\.ts$|^(cli|sample|serve)/.test(name)) assert.ok(!/from 'node:|require\(|process\./.test(text), name);
     }
   });
 });

@@ -268,6 +268,27 @@ describe('the command line', function () {
     assert.match(long.err, /OptionError: prompts\[0\]: expected 1 to 24 tokens, got \d+/);
   });
 
+  it('samples into a folder and an .npz, draws only what is missing, and refuses a folder of other settings', async () => {
+    const out = join(folder, 'samples.npz');
+    const sample = ['sample', '--driver', 'null', '--images', '5', '--classes', '3,7', '--at-once', '2', '--out', out];
+    const first = await rasterline(sample);
+    assert.equal(first.code, 0, first.err);
+    assert.match(first.err, /5 drawn, 0 were there/);
+    const names = (await readdir(`${out}.images`)).sort();
+    assert.deepEqual(names, ['000000.png', '000001.png', '000002.png', '000003.png', '000004.png', 'sample.json']);
+    const whole = await readFile(out);
+    const { prompt, sampling } = readRecipe(await readFile(join(`${out}.images`, names[3]!)));
+    assert.deepEqual([prompt, sampling.firstImage], [{ classes: [7] }, 3]);
+    await rm(join(`${out}.images`, names[3]!));
+    assert.match((await rasterline(sample)).err, /1 drawn, 4 were there/);
+    assert.equal((await readFile(out)).length, whole.length);
+    const other = await rasterline([...sample, '--seed', '1']);
+    assert.equal(other.code, 2);
+    assert.match(other.err, /^.*OptionError: out: expected a folder of these settings/s);
+    await rm(out);
+    await rm(`${out}.images`, { recursive: true });
+  });
+
   it('leaves nothing behind when interrupted, and ends with 130', async () => {
     await mkdir(join(folder, 'interrupted'));
     const { code, err } = await rasterline(
