@@ -1,0 +1,5 @@
+/** The worker's whole file. */
+
+import { serveWorker } from 'rasterline/worker';
+
+serveWorker();
