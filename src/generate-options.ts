@@ -1,5 +1,6 @@
 /** What `generate` takes. */
 
+import { PARALLEL, type ParallelOptions } from './cache/parallel-options.ts';
 import { CACHE_OPTIONS, type CacheOptions } from './cache/policy.ts';
 import type { Retention } from './cache/retention.ts';
 import type { GeneratedImage } from './generated-image.ts';
@@ -16,6 +17,8 @@ export interface GenerateOptions<Prompt> extends SamplingOptions {
   readonly images?: number;
   /** How many lines of the image are remembered, and by which policy. Default: all. */
   readonly cache?: CacheOptions;
+  /** Draws lines in parallel: several tokens of an image a step. Default: one line after another. */
+  readonly parallel?: ParallelOptions;
   /**
    * First tokens of every image, in raster order, ends of lines included: they are fed as if they had been drawn, so that
    * an image is gone on with, or a run repeated. All images are given the same number. Default: none.
@@ -64,6 +67,7 @@ export const GENERATE_OPTIONS: OptionTable<GenerateOptions<object>> = {
     }),
     images: whole(1, MOST_IMAGES),
     cache: nested(CACHE_OPTIONS),
+    parallel: nested(PARALLEL),
     tokens: TOKENS,
     onLine: callback(),
     signal,

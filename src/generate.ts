@@ -41,7 +41,7 @@ export async function generate<Prompt>(
   const prompt = repeated(options.prompt, options.images);
   const grid = model.grid(prompt);
   const sampling = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), model.defaults);
-  const plan = planCache(options.cache ?? {}, grid);
+  const plan = planCache(options.cache ?? {}, grid, options.parallel?.window);
   const range = { ...grid, ...model.imageTokens };
   expectGiven(tokens, range);
   signal?.throwIfAborted();
@@ -56,7 +56,7 @@ export async function generate<Prompt>(
   for (let line = 1; line <= grid.lines; line++) {
     run.drawLine(head.check);
     await orAborted(head.settled(), signal);
-    const { drawn } = run;
+    const drawn = line * grid.lineLength;
     const progress: LineProgress = {
       ...{ line, lines: grid.lines, kvBytes: store.bytes },
       tokens: () => soFar(drawn),

@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The public names. */
 
+export type { ParallelOptions } from './cache/parallel-options.ts';
 export { type CacheOptions, type CachePlan, type EvictionPolicy, type PolicyName, planCache } from './cache/policy.ts';
 export { FATES, type Retention } from './cache/retention.ts';
 export type { FreeRun } from './compare/free-run.ts';

@@ -11,16 +11,18 @@ export interface TraceOptions<Prompt> {
   readonly prompt: Prompt;
   /** First lines of the image to trace; at most all. */
   readonly lines: number;
-  /** Tokens [step][image] to feed. Default: after every step the largest logit's. */
+  /** Tokens [place][image] to feed. Default: at every place the largest logit's. */
   readonly tokens?: readonly Uint32Array<ArrayBuffer>[];
+  /** Columns that a line is ahead of the one below it. Default: a line, one after another. */
+  readonly window?: number;
   readonly onStep?: (done: number, steps: number) => void;
   readonly signal?: AbortSignal;
 }
 
 export interface LogitTrace {
-  /** Fed after each step, [step][image]. */
+  /** Fed at each place, [place][image]. */
   readonly tokens: readonly Uint32Array<ArrayBuffer>[];
-  /** Of each step whose token is not fixed by the grid, [B, V]. */
+  /** Of each place whose token is not fixed by the grid, [B, V]. */
   readonly logits: readonly Float32Array[];
   readonly images: number;
 }
@@ -33,7 +35,7 @@ export interface LogitTrace {
  */
 export async function traceLogits<Prompt>(
   model: ImageModel<Prompt>,
-  { prompt, lines, tokens: given, onStep, signal }: TraceOptions<Prompt>,
+  { prompt, lines, tokens: given, window, onStep, signal }: TraceOptions<Prompt>,
 ): Promise<LogitTrace> {
   const { runtime, imageTokens } = model;
   const grid = model.grid(prompt);
@@ -41,32 +43,53 @@ export async function traceLogits<Prompt>(
     throw new OptionError(`lines: expected a whole number from 1 to ${grid.lines}, got ${lines}`);
   const shown = { ...grid, lines };
   using condition = openCondition(model, prompt, false);
-  const options = { condition, grid: shown, plans: [planCache({}, shown)] } as const;
-  using run = await openRun(model, options, (images) => new Teacher(runtime, images));
+  const options = { condition, grid: shown, plans: [planCache({}, shown, window)] } as const;
   const { images } = condition;
+  const places = lines * grid.lineLength;
+  using run = await openRun(model, options, () => new Teacher(runtime, images, places));
 
-  const steps = lines * grid.lineLength;
+  const isForced = (place: number) => grid.lineEnd !== undefined && (place + 1) % grid.lineLength === 0;
   const tokens: Uint32Array<ArrayBuffer>[] = [];
   const logits: Float32Array[] = [];
-  for (let i = 0; i < steps; i++) {
-    const isForced = grid.lineEnd !== undefined && (i + 1) % grid.lineLength === 0;
-    const read = (await run.draw().result.read()) as Float32Array;
-    if (!isForced) logits.push(read);
+  for (let done = 0; done < places; ) {
+    const lanes = done === 0 ? [{ draws: 0 }] : run.store.table.next;
+    const read = rowsOf((await run.draw().result.read()) as Float32Array, images * lanes.length);
     signal?.throwIfAborted();
-    onStep?.(i + 1, steps);
-    const greedy = () => rowsOf(read, images).map((row) => imageTokens.first + largest(row));
-    tokens.push(given?.[i] ?? (isForced ? new Uint32Array(images).fill(grid.lineEnd!) : Uint32Array.from(greedy())));
-    run.head.token.write(tokens[i]!);
+    for (const [lane, { draws }] of lanes.entries()) {
+      if (draws === undefined) continue;
+      const own = Array.from({ length: images }, (_, image) => read[image * lanes.length + lane]!);
+      const likeliest = own.map((row) => (isForced(draws) ? grid.lineEnd! : imageTokens.first + largest(row)));
+      tokens[draws] = given?.[draws] ?? Uint32Array.from(likeliest);
+      logits[draws] = Float32Array.from(own.flatMap((row) => [...row]));
+      done++;
+      onStep?.(done, places);
+    }
+    run.head.tell(tokens);
   }
-  return { tokens, logits, images };
+  return { tokens, logits: logits.filter((_, place) => !isForced(place)), images };
 }
 
 /** Draws nothing: it is told what to feed. */
 class Teacher implements Head<Tensor, Tensor> {
   readonly token: Tensor;
+  readonly tokens: Tensor;
 
-  constructor(runtime: Runtime, images: number) {
+  constructor(
+    runtime: Runtime,
+    images: number,
+    private readonly places: number,
+  ) {
     this.token = runtime.tensor([images], 'u32', 'token');
+    this.tokens = runtime.tensor([images, places], 'u32', 'tokens');
+  }
+
+  /** Tokens [place][image] so far, with gaps where lines are in parallel. */
+  tell(tokens: readonly Uint32Array<ArrayBuffer>[]): void {
+    this.token.write(tokens.at(-1)!); // there is one at least
+    const all = new Uint32Array(this.tokens.count);
+    for (const [place, ofImages] of tokens.entries())
+      for (const [image, id] of ofImages?.entries() ?? []) all[image * this.places + place] = id;
+    this.tokens.write(all);
   }
 
   next(logits: Tensor): Tensor {
@@ -75,6 +98,7 @@ class Teacher implements Head<Tensor, Tensor> {
 
   dispose(): void {
     this.token.dispose();
+    this.tokens.dispose();
   }
 }
 

@@ -1,10 +1,11 @@
-/** What stands before the first token: the prompt on the GPU, what remembers, and the two programs that draw. */
+/** What stands before the first token: the prompt on the GPU, what remembers, and the programs that draw. */
 
 import { KvStore } from './cache/kv-store.ts';
 import type { CachePlan } from './cache/policy.ts';
+import { feed } from './kernels/feed.ts';
 import type { Condition, Geometry, ImageModel, LineGrid, Memory } from './models/image-model.ts';
 import type { Dtype } from './tensor/dtype.ts';
-import { OptionError } from './tensor/errors.ts';
+import { assert, OptionError } from './tensor/errors.ts';
 import type { Program } from './tensor/program.ts';
 import type { ReadBack } from './tensor/read-back.ts';
 import type { Runtime } from './tensor/runtime.ts';
@@ -27,10 +28,15 @@ export interface RunOptions {
   readonly plans: readonly [CachePlan, ...CachePlan[]];
 }
 
-/** What becomes of the logits of each store: `next` records it, and leaves in `token` what is fed next; u32 [B]. */
+/**
+ * What becomes of the logits of each store: `next` records it. It leaves what is fed next in `token`, u32 [B]; with lines in
+ * parallel in `tokens`, u32 [B, N], at `places`, u32 [B · lanes].
+ */
 export interface Head<Logits, Result> {
   readonly token: Tensor;
-  next(...logits: readonly Logits[]): Result;
+  /** For lines in parallel. */
+  readonly tokens?: Tensor;
+  next(logits: Logits, places?: Tensor, ...others: readonly Logits[]): Result;
   dispose(): void;
 }
 
@@ -75,18 +81,33 @@ export async function openRun<Logits, Drawing extends Head<Logits, unknown>>(
     const { rows, images, promptLength } = condition;
     const head = own(openHead(images));
     const shape = { ...geometry, ...grid, ...condition, condition: promptLength, dtype };
-    const stores: KvStore[] = [];
-    for (const plan of plans) stores.push(own(await KvStore.prepare(runtime, shape, plan)));
-    const next = (x: Tensor, phase: 'prefill' | 'decode', tokens: number) =>
-      head.next(...stores.map((store) => model.logits(x, store[phase], tokens))) as ReturnType<Drawing['next']>;
-    const { prefill, step } = await runtime.recordAll({
-      prefill: () => next(condition.embeddings(), 'prefill', promptLength),
-      step: () => next(model.embed(head.token, rows), 'decode', 1),
-    });
-    own(prefill);
-    own(step);
-    for (const store of stores) await store.recordLineEnd();
-    return new Run({ runtime, grid, condition, head, stores, prefill, step, owned });
+    const open = async (plan: CachePlan) => own(await KvStore.prepare(runtime, shape, plan));
+    const [plan, ...otherPlans] = plans;
+    const store = await open(plan);
+    const others: KvStore[] = [];
+    for (const other of otherPlans) others.push(await open(other));
+    const next = (x: Tensor, phase: 'prefill' | 'decode', tokens: number, places?: Tensor) => {
+      const [logits, ...beside] = [store, ...others].map((one) => model.logits(x, one[phase], tokens));
+      return head.next(logits!, places, ...beside) as ReturnType<Drawing['next']>; // there is at least one store
+    };
+    const stepOf = (lanes: number) => () => {
+      assert(head.tokens, 'lines in parallel: the head keeps no tokens');
+      const { ids, draws } = feed(head.tokens, store.step, { ...grid, lanes });
+      return next(model.embed(ids, rows * lanes), 'decode', 1, draws);
+    };
+    const alone = { step: () => next(model.embed(head.token, rows), 'decode', 1) };
+    const several = Array.from({ length: store.table.mostLanes }, (_, i) => [`step of ${i + 1}`, stepOf(i + 1)]);
+    const programs: readonly Program<ReturnType<Drawing['next']>>[] = Object.values(
+      await runtime.recordAll({
+        prefill: () => next(condition.embeddings(), 'prefill', promptLength),
+        ...(plan.window === grid.lineLength ? alone : (Object.fromEntries(several) as typeof alone)),
+      }),
+    );
+    for (const program of programs) own(program);
+    const stores = [store, ...others] as const;
+    for (const one of stores) await one.recordLineEnd();
+    const [prefill, ...steps] = programs;
+    return new Run({ runtime, grid, condition, head, stores, prefill: prefill!, steps, owned });
   } catch (error) {
     for (const thing of owned) thing.dispose();
     throw error;
@@ -98,9 +119,10 @@ interface RunParts<Drawing, Result> {
   readonly grid: LineGrid;
   readonly condition: Condition;
   readonly head: Drawing;
-  readonly stores: readonly KvStore[];
+  readonly stores: readonly [KvStore, ...KvStore[]];
   readonly prefill: Program<Result>;
-  readonly step: Program<Result>;
+  /** By how many tokens of an image are fed: one, two, ... */
+  readonly steps: readonly Program<Result>[];
   readonly owned: readonly { dispose(): void }[];
 }
 
@@ -110,9 +132,9 @@ export class Run<Drawing = unknown, Result = unknown> {
 
   constructor(private readonly parts: RunParts<Drawing, Result>) {}
 
-  /** Tokens drawn of each image; the last of them is not fed yet. */
+  /** Draws so far: tokens of each image, where lines are drawn one after another. */
   get drawn(): number {
-    return this.#isFilled ? this.store.table.placed + 1 : 0;
+    return this.#isFilled ? this.store.table.steps + 1 : 0;
   }
   get head(): Drawing {
     return this.parts.head;
@@ -125,16 +147,20 @@ export class Run<Drawing = unknown, Result = unknown> {
   }
   /** The first of them. */
   get store(): KvStore {
-    return this.parts.stores[0]!; // there is at least one plan
+    return this.parts.stores[0];
   }
   get prefill(): Program<Result> {
     return this.parts.prefill;
   }
+  /** Of one line at a time; see `steps`. */
   get step(): Program<Result> {
-    return this.parts.step;
+    return this.parts.steps[0]!; // a step feeds one token at least
+  }
+  get steps(): readonly Program<Result>[] {
+    return this.parts.steps;
   }
 
-  /** Draws one token of each image: one submit. Returns the program that did, and fills `copies` after it. */
+  /** Draws a token of each image, or of each line in flight: one submit. Returns the program that did, and fills `copies` after it. */
   draw(...copies: readonly ReadBack[]): Program<Result> {
     const { program, ends } = this.#advance();
     this.parts.runtime.runAndCopy([program, ...ends], copies);
@@ -149,16 +175,16 @@ export class Run<Drawing = unknown, Result = unknown> {
   }
 
   #advance(): { readonly program: Program<Result>; readonly ends: readonly Program[] } {
-    const { stores, prefill, step } = this.parts;
+    const { stores, prefill, steps } = this.parts;
+    const program = this.#isFilled ? steps[this.store.table.next.length - 1]! : prefill; // one of each number of lanes
     const ends = this.#isFilled ? stores.flatMap((store) => store.advance()) : [];
-    const program = this.#isFilled ? step : prefill;
     this.#isFilled = true;
     return { program, ends };
   }
 
-  /** Draws the tokens of one line more, and fills `copies` after the last. */
+  /** Draws until one line more is whole, and fills `copies` after the last step. */
   drawLine(...copies: readonly ReadBack[]): void {
-    for (let left = this.parts.grid.lineLength; left > 1; left--) this.draw();
+    for (let left = this.#isFilled ? this.store.plan.window : this.parts.grid.lineLength; left > 1; left--) this.draw();
     this.draw(...copies);
   }
 

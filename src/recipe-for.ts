@@ -31,13 +31,15 @@ export function recipeFor<Prompt>(
   checkValue('image', whole(0), image);
   const prompt = repeated(options.prompt as object, options.images);
   const sampling = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), model.defaults);
-  const { policy } = planCache(options.cache ?? {}, model.grid(options.prompt));
+  const { parallel } = options;
+  const { policy } = planCache(options.cache ?? {}, model.grid(options.prompt), parallel?.window);
   return {
     version: VERSION,
     model: model.name,
     prompt: recipePrompt(prompt, image),
     sampling: samplingOfImages(sampling, imagesOf(prompt))[image]!,
     cache: { ...options.cache, policy: policy.name as PolicyName },
+    ...(parallel && { parallel }),
     loaded,
   };
 }

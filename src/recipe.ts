@@ -1,5 +1,6 @@
 /** What a picture was drawn from: kept in its PNG, and enough to draw it again. */
 
+import type { ParallelOptions } from './cache/parallel-options.ts';
 import type { CacheOptions } from './cache/policy.ts';
 import type { ImageSampling } from './sampler.ts';
 import { FormatError } from './tensor/errors.ts';
@@ -20,6 +21,8 @@ export interface Recipe {
   /** Every number of the draw; `firstImage` is the image's place in its batch, so that it can be drawn alone. */
   readonly sampling: ImageSampling;
   readonly cache: CacheOptions;
+  /** Absent: one line after another. */
+  readonly parallel?: ParallelOptions;
   /** How the model was loaded, as far as the caller tells: `dtype`, and where the checkpoints came from. */
   readonly loaded: Readonly<Record<string, string>>;
 }

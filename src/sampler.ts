@@ -159,9 +159,9 @@ export class Sampler {
     return runtime.memory.together(() => new Sampler(runtime, images, options));
   }
 
-  /** Records a draw from logits [R, V]. Returns the weights after filtering, [B, V]. */
-  next(logits: Tensor): Tensor {
-    return sample(logits, this.#state, { ...this.options.sampling, ...this.options.range });
+  /** Records a draw from logits [R, V], or from [R · lanes, V] at `places` [B · lanes]. Returns the weights after filtering. */
+  next(logits: Tensor, places?: Tensor): Tensor {
+    return sample(logits, this.#state, { ...this.options.sampling, ...this.options.range }, places);
   }
 
   /** Waits for the run that filled `check`. Throws NotFiniteError for logits that were no numbers, and what went wrong. */

@@ -218,6 +218,6 @@ describe('generate', () => {
     assert.equal(some.bytes / all.bytes, 5 / 8);
     const { layers, kvHeads } = model.geometry;
     const slotWords = layers * 2 * kvHeads * some.slots * 2; // positions and scores
-    assert.equal(runtime.liveBytes - before, some.bytes + 4 * slotWords + 48 + 16 + some.scratchBytes);
+    assert.equal(runtime.liveBytes - before, some.bytes + 4 * slotWords + 64 + 16 + some.scratchBytes);
   });
 });

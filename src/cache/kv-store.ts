@@ -5,11 +5,13 @@
  * the GPU. Nothing is read back. Both memories have the one method that a model asks for, `attend`.
  */
 
+import { addScores } from '../kernels/attention/add-scores.ts';
 import { appendPrefill } from '../kernels/attention/append.ts';
 import { decodeAttention } from '../kernels/attention/decode.ts';
 import { evict } from '../kernels/attention/evict.ts';
 import { shareScores } from '../kernels/attention/share-scores.ts';
-import { type AttentionShape, type Rotation, STEP_WORDS, stepWords } from '../kernels/attention/slots.ts';
+import { type AttentionShape, type Rotation, stepLength, stepWords } from '../kernels/attention/slots.ts';
+import { assert } from '../tensor/errors.ts';
 import type { Program } from '../tensor/program.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -19,12 +21,13 @@ import { PageTable } from './page-table.ts';
 import type { CachePlan } from './policy.ts';
 import { SlotBanks } from './slot-banks.ts';
 import { type StoreShape, storeBytes, storeSlots } from './store-shape.ts';
+import { linesInFlight } from './wavefront.ts';
 
 export class KvStore {
   readonly slots: number;
   /** Bytes of keys and values. */
   readonly bytes: number;
-  /** Memory of a prefill (all condition tokens at once, causal), and of a line (one token a row, scored). */
+  /** Memory of a prefill (all condition tokens at once, causal), and of lines (one token a row and line in flight, scored). */
   readonly prefill = {
     attend: (layer: number, qkv: Tensor, rotation: Rotation) => this.#attend('prefill', layer, qkv, rotation),
   };
@@ -35,7 +38,9 @@ export class KvStore {
   readonly table: PageTable;
   readonly banks: SlotBanks;
 
-  readonly #step: Tensor;
+  /** Places of the tokens of a step, see `stepWords`. */
+  readonly step: Tensor;
+
   readonly #rowOffsets: Tensor;
   readonly #attention: AttentionShape;
   /** Whether the two guidance rows of an image must keep the same tokens. */
@@ -47,16 +52,16 @@ export class KvStore {
     readonly shape: StoreShape,
     readonly plan: CachePlan,
   ) {
-    const { condition, lines, lineLength, leftPadding, positionOffsets } = shape;
+    const { condition, lineLength, leftPadding, positionOffsets } = shape;
     const rows = leftPadding.length;
     this.slots = storeSlots(plan, lineLength, condition);
     this.bytes = storeBytes({ ...shape, rows }, this.slots);
-    this.table = new PageTable(plan, { lines, lineLength, conditionTokens: condition });
+    this.table = new PageTable(plan, { ...shape, conditionTokens: condition });
     this.#attention = { ...shape, rows, slots: this.slots, hasSummaries: plan.summaries > 0 };
     this.#pairsRows = plan.rowScope === 'image' && rows === 2 * shape.images;
-    const hasScores = plan.observe !== 'nothing';
-    this.banks = new SlotBanks(runtime, shape, { slots: this.slots, hasScores, pairsRows: this.#pairsRows });
-    this.#step = runtime.tensor([STEP_WORDS], 'u32', 'step');
+    const scoredLanes = plan.observe === 'nothing' ? 0 : linesInFlight({ lineLength, window: plan.window });
+    this.banks = new SlotBanks(runtime, shape, { slots: this.slots, scoredLanes, pairsRows: this.#pairsRows });
+    this.step = runtime.tensor([stepLength(this.table.mostLanes)], 'u32', 'step');
     this.#rowOffsets = runtime.tensor(
       [rows, 2],
       'u32',
@@ -96,8 +101,8 @@ export class KvStore {
   }
 
   /**
-   * Tells the GPU where the next token of the image goes, and gives the programs to run after its step: none, or the end
-   * of the line when the token ends one.
+   * Tells the GPU where the tokens of the next step go, and gives the programs to run after it: none, or the end of a line
+   * when one ends.
    */
   advance(): readonly Program[] {
     const { from, to } = this.liveSummaries;
@@ -112,13 +117,14 @@ export class KvStore {
       leavingSlot: evicts ? end.leavingSlot : 0,
       isFirst: evicts && end.isFirst ? 1 : 0,
     });
-    this.runtime.upload(this.#step, 0, words);
+    this.runtime.upload(this.step, 0, words);
     return evicts && this.#evicting ? [this.#evicting] : [];
   }
 
   /** Forgets everything: the store is as new. */
   reset(): void {
     this.table.reset();
+    this.banks.clearScores();
   }
 
   /** Bytes that a line's end ranks candidates in; all layers share them. */
@@ -136,7 +142,7 @@ export class KvStore {
   dispose(): void {
     this.#evicting?.dispose();
     this.banks.dispose();
-    this.#step.dispose();
+    this.step.dispose();
     this.#rowOffsets.dispose();
   }
 
@@ -146,8 +152,10 @@ export class KvStore {
 
   #attend(phase: 'prefill' | 'decode', layer: number, qkv: Tensor, rotation: Rotation): Tensor {
     const { condition, heads, kvHeads, headDim } = this.shape;
-    const tokens = phase === 'decode' ? 1 : condition;
-    const rows = this.shape.leftPadding.length * tokens;
+    const batch = this.shape.leftPadding.length;
+    const tokens = phase === 'decode' ? (qkv.shape[0] ?? 0) / batch : condition;
+    const rows = batch * tokens;
+    assert(stepLength(tokens) <= this.step.count || phase === 'prefill', `layer ${layer}: ${tokens} tokens a row`);
     qkv.expect(`layer ${layer}: qkv`, [rows, (heads + 2 * kvHeads) * headDim]);
     const banks = this.banks.of(layer);
     const y = this.runtime.result([rows, heads * headDim], 'f32', `attention of layer ${layer}`);
@@ -157,7 +165,7 @@ export class KvStore {
         rotation,
         rowOffsets: this.#rowOffsets,
         bank,
-        step: this.#step,
+        step: this.step,
         y,
         shape: this.#attention,
         tokens,
@@ -173,6 +181,7 @@ export class KvStore {
     const { anchorTokens, survivors, summaries, score, observe, scoreScope } = this.plan;
     const byHeads = scoreScope === 'layer';
     for (const banks of this.banks.layers) {
+      for (const { scores } of banks) if (scores) addScores(scores);
       const pairs = this.#pairsRows && banks.length > 1 ? banks.length / 2 : undefined;
       for (const [i, { scores }] of banks.slice(0, pairs).entries()) {
         if (!scores || !(byHeads || this.#pairsRows)) continue;
@@ -182,7 +191,7 @@ export class KvStore {
       for (const bank of banks) {
         evict({
           bank,
-          step: this.#step,
+          step: this.step,
           rowOffsets: this.#rowOffsets,
           shape: this.#attention,
           ...{ anchors: anchorTokens, survivors, summaries },

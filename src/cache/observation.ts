@@ -1,16 +1,29 @@
 import type { CachePlan } from './policy.ts';
 
-/** Whether a token's attention is summed, over how many queries it is the mean, and whether the sum begins with it. */
+/** Where a step stands: how many steps ago a line began, and which line begins next. */
+export interface StepPlace {
+  readonly step: number;
+  /** The next line that begins, in this step or later. */
+  readonly nextLine: number;
+  /** Steps since the line before it began, from 0. */
+  readonly since: number;
+}
+
+/**
+ * Whether the attention of a step's tokens is summed, over how many queries it is the mean, and whether the sum begins with
+ * it. With lines in parallel these are the tokens fed since a line began, one of each column, from all lines in flight.
+ */
 export function observation(
-  { observe, budgetLines }: CachePlan,
+  { observe, budgetLines, window }: CachePlan,
   { lines, lineLength }: { readonly lines: number; readonly lineLength: number },
-  { token, line, column }: { readonly token: number; readonly line: number; readonly column: number },
+  { step, nextLine, since }: StepPlace,
 ): { readonly observed: number; readonly isFresh: number } {
   const none = { observed: 0, isFresh: 0 };
-  // nobody asks for the scores of a line that is not followed by an eviction
-  if (observe === 'nothing' || line === lines - 1) return none;
-  if (observe.queries === 'image') return { observed: lineLength, isFresh: token === 0 ? 1 : 0 };
-  const window = observe.queries === 'line' ? lineLength : observe.queries;
-  if (line + 1 < budgetLines || column < lineLength - window) return none;
-  return { observed: window, isFresh: column === lineLength - window ? 1 : 0 };
+  // nobody asks for scores that no eviction follows
+  if (observe === 'nothing' || nextLine >= lines) return none;
+  if (observe.queries === 'image') return { observed: lineLength, isFresh: step === 1 ? 1 : 0 };
+  const queries = observe.queries === 'line' ? lineLength : observe.queries;
+  const first = window - Math.ceil((queries * window) / lineLength);
+  if (nextLine < budgetLines || since < first) return none;
+  return { observed: queries, isFresh: since === first ? 1 : 0 };
 }

@@ -3,13 +3,15 @@
  *
  * A page is one line of slots, for every layer, row and KV head. Slots [0, condition) hold the condition; page p holds
  * slots condition + p · lineLength and on. Pages are taken in order until none is free; from then on every line end frees
- * exactly one, which is the next line's.
+ * exactly one, which is the next line's. A line ends for the table when another begins and as many are in flight as may be.
  *
- * The one place that counts tokens and lines: they come in raster order, and nobody says which is next.
+ * The one place that counts steps and lines: they come in the order of the wavefront, and nobody says which is next.
  */
 
 import { assert } from '../tensor/errors.ts';
+import type { StepPlace } from './observation.ts';
 import type { CachePlan } from './policy.ts';
+import { type Lane, lanesAt, linesInFlight, mostLanes, stepsOf, type Wave } from './wavefront.ts';
 
 export type PageRole = 'free' | 'kept' | 'recent' | 'current';
 
@@ -17,24 +19,32 @@ export interface TableShape {
   readonly lines: number;
   readonly lineLength: number;
   readonly conditionTokens: number;
+  /** Id of the token that ends every line; absent where there is none. */
+  readonly lineEnd?: number;
 }
 
-/** A slot s is live when s < extent and not deadFrom <= s < deadTo. */
-export interface Live {
-  readonly extent: number;
-  readonly deadFrom: number;
-  readonly deadTo: number;
-}
-
-/** Which token is placed, where it goes, and what is live after it. */
-export interface Placement extends Live {
-  /** Of the image, and where that is. */
-  readonly token: number;
-  readonly line: number;
-  readonly column: number;
-  /** Whether it fills a line that another follows, so that `endLine` comes next. */
-  readonly endsLine: boolean;
+/** A token that a step feeds, and where it goes. */
+export interface PlacedLane extends Lane {
   readonly slot: number;
+  /** Slots [first, end) are the page of its line; both 0 for a stand-in, whose line has no page yet. */
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Where the tokens of a step go. `liveSlots` says what each of them sees. */
+export interface Placement extends StepPlace {
+  readonly lanes: readonly PlacedLane[];
+  /** No slot from here on is live for any of them. */
+  readonly extent: number;
+  /** Whether a line begins with it, so that `endLine` comes next. */
+  readonly endsLine: boolean;
+}
+
+/** Slots that lane number `own` of a step sees: lines in flight up to its own as far as they are fed, itself included. */
+export function isLive({ lanes, extent }: Placement, own: number, slot: number): boolean {
+  const isDead = ({ slot: newest, first, end }: PlacedLane, lane: number) =>
+    slot >= (lane <= own ? newest + 1 : first) && slot < end;
+  return slot < extent && (slot === lanes[own]?.slot || !lanes.some(isDead));
 }
 
 /** What a line's end does. `evict`: survivors of the leaving page move among the kept slots, and the page is freed. */
@@ -49,24 +59,27 @@ export type LineEnd =
       readonly isFirst: boolean;
     };
 
-const NOTHING: Live = { extent: 0, deadFrom: 0, deadTo: 0 };
-
 export class PageTable {
+  readonly #wave: Wave;
   readonly #roles: PageRole[];
   /** Pages of whole recent lines, oldest first. */
   #recent: number[] = [];
-  #current = 0;
+  /** Pages of lines in flight, oldest first. */
+  #current: number[] = [];
+  /** Lines that have, or had, a page. */
+  #begun = 0;
   #usedPages = 0;
-  #placed = 0;
-  #live = NOTHING;
-  /** True between the last token of a line and `endLine`. */
-  #lineIsFull = false;
+  #steps = 0;
+  /** True between the step that begins a line and `endLine`. */
+  #lineBegins = false;
   #hasEvicted = false;
 
   constructor(
     private readonly plan: CachePlan,
     private readonly shape: TableShape,
   ) {
+    const { lines, lineLength, lineEnd } = shape;
+    this.#wave = { lines, lineLength, window: plan.window, hasLineEnd: lineEnd !== undefined };
     this.#roles = Array.from({ length: plan.budgetLines }, () => 'free');
     this.reset();
   }
@@ -81,16 +94,24 @@ export class PageTable {
     return this.#recent;
   }
 
-  get currentPage(): number {
+  /** Pages of lines in flight, oldest first. */
+  get currentPages(): readonly number[] {
     return this.#current;
   }
 
-  /** Tokens of the image that were placed, and which slots the last of them saw. */
-  get placed(): number {
-    return this.#placed;
+  /** Steps placed so far, the prefill not counted. */
+  get steps(): number {
+    return this.#steps;
   }
-  get live(): Live {
-    return this.#live;
+
+  /** Tokens that a step feeds of an image, at most. */
+  get mostLanes(): number {
+    return mostLanes(this.#wave);
+  }
+
+  /** What the next step feeds and draws. */
+  get next(): readonly Lane[] {
+    return lanesAt(this.#wave, this.#steps + 1);
   }
 
   /** Whether a line end has evicted: from then on the summaries' slots hold summaries. */
@@ -100,42 +121,57 @@ export class PageTable {
 
   /** How many slots hold a live image token; the condition's are not counted. */
   get liveSlots(): number {
+    const whole = (this.#usedPages - this.#current.length) * this.shape.lineLength;
+    return this.#current.reduce((sum, _, i) => sum + this.#fedOf(this.#oldestLine + i), whole);
+  }
+
+  /** Whether a token of the image is fed. */
+  isFed(token: number): boolean {
     const { lineLength } = this.shape;
-    const inLine = this.#lineIsFull ? lineLength : this.#placed % lineLength;
-    return (this.#usedPages - 1) * lineLength + inLine;
+    return token % lineLength < this.#fedOf(Math.floor(token / lineLength));
   }
 
-  /** Places the next token of the image; `endLine` comes between lines. */
+  /** Whether a slot holds the condition, a live token or a summary. */
+  isHeld(slot: number): boolean {
+    const { lineLength, conditionTokens } = this.shape;
+    if (slot < conditionTokens) return true;
+    const page = Math.floor((slot - conditionTokens) / lineLength);
+    if (this.#roles[page] !== 'current') return page < this.#usedPages;
+    return slot - this.#firstSlot(page) < this.#fedOf(this.#oldestLine + this.#current.indexOf(page));
+  }
+
+  /** Places the tokens of the next step; `endLine` comes after a step that begins a line. */
   place(): Placement {
-    const { lines, lineLength, conditionTokens } = this.shape;
-    const token = this.#placed;
-    assert(!this.#lineIsFull, `place: token ${token} before the end of the line`);
-    const line = Math.floor(token / lineLength);
-    const column = token % lineLength;
-    const first = conditionTokens + this.#current * lineLength;
-    const slot = first + column;
-    this.#placed++;
-    this.#lineIsFull = column === lineLength - 1;
-    const at = { token, line, column, endsLine: this.#lineIsFull && line < lines - 1, slot };
-    this.#live =
-      this.#current === this.#usedPages - 1
-        ? { extent: slot + 1, deadFrom: 0, deadTo: 0 }
-        : {
-            extent: conditionTokens + this.#usedPages * lineLength,
-            deadFrom: slot + 1,
-            deadTo: first + lineLength,
-          };
-    return { ...at, ...this.#live };
+    const { lines, lineLength } = this.shape;
+    const { window } = this.plan;
+    const step = this.#steps + 1;
+    assert(!this.#lineBegins, `place: step ${step} before the end of the line`);
+    assert(step <= stepsOf(this.#wave), `place: step ${step} after the last`);
+    const lanes = this.next.map((lane) => this.#placed(lane));
+    const nextLine = Math.ceil(step / window);
+    this.#steps = step;
+    this.#lineBegins = step === nextLine * window && nextLine < lines;
+    const ends = Array.from({ length: this.#usedPages }, (_, page) => {
+      const first = this.#firstSlot(page);
+      const fed = lanes.find((lane) => lane.first === first && lane.end > 0);
+      return fed ? fed.slot + 1 : first + lineLength;
+    });
+    return {
+      ...{ step, nextLine, since: step - 1 - (nextLine - 1) * window, lanes },
+      extent: Math.max(...ends, ...lanes.map(({ slot }) => slot + 1)),
+      endsLine: this.#lineBegins,
+    };
   }
 
-  /** Ends the line whose last token was placed, and opens the next line's page. Not for the last line of the image. */
+  /** Makes room for the line that begins: of as many lines in flight as there may be, the oldest is whole, and joins the recent. */
   endLine(): LineEnd {
-    const { lines, lineLength, conditionTokens } = this.shape;
-    assert(this.#lineIsFull, 'endLine: the line is not full');
-    assert(this.#placed < lines * lineLength, `endLine: line ${lines - 1} is the last`);
-    this.#lineIsFull = false;
-    this.#roles[this.#current] = 'recent';
-    this.#recent.push(this.#current);
+    assert(this.#lineBegins, 'endLine: no line begins');
+    this.#lineBegins = false;
+    if (this.#current.length === linesInFlight(this.#wave)) {
+      const whole = this.#current.shift()!; // there is one at least
+      this.#roles[whole] = 'recent';
+      this.#recent.push(whole);
+    }
     const leaving = this.#recent.length > this.plan.recentLines ? this.#recent.shift() : undefined;
     if (this.#usedPages < this.#roles.length) {
       if (leaving !== undefined) this.#roles[leaving] = 'kept';
@@ -146,23 +182,48 @@ export class PageTable {
     this.#open(leaving);
     const isFirst = !this.#hasEvicted;
     this.#hasEvicted = true;
-    return { kind: 'evict', leavingPage: leaving, leavingSlot: conditionTokens + leaving * lineLength, isFirst };
+    return { kind: 'evict', leavingPage: leaving, leavingSlot: this.#firstSlot(leaving), isFirst };
   }
 
   /** As new. */
   reset(): void {
     this.#roles.fill('free');
     this.#recent = [];
-    this.#placed = 0;
-    this.#live = NOTHING;
-    this.#lineIsFull = false;
+    this.#current = [];
+    this.#begun = 0;
+    this.#steps = 0;
+    this.#lineBegins = false;
     this.#hasEvicted = false;
     this.#usedPages = 1;
     this.#open(0);
   }
 
+  get #oldestLine(): number {
+    return this.#begun - this.#current.length;
+  }
+
+  #placed(lane: Lane): PlacedLane {
+    const { lineLength } = this.shape;
+    const isStandIn = lane.line === this.#begun;
+    const page = this.#current[lane.line - this.#oldestLine - (isStandIn ? 1 : 0)];
+    assert(page !== undefined, `place: line ${lane.line} has no page`);
+    const first = this.#firstSlot(page);
+    const slot = first + (lane.token % lineLength);
+    return isStandIn ? { ...lane, slot, first: 0, end: 0 } : { ...lane, slot, first, end: first + lineLength };
+  }
+
+  /** Tokens of a line that are fed. */
+  #fedOf(line: number): number {
+    return Math.min(Math.max(this.#steps - line * this.plan.window, 0), this.shape.lineLength);
+  }
+
+  #firstSlot(page: number): number {
+    return this.shape.conditionTokens + page * this.shape.lineLength;
+  }
+
   #open(page: number): void {
-    this.#current = page;
+    this.#current.push(page);
+    this.#begun++;
     this.#roles[page] = 'current';
   }
 }

@@ -7,6 +7,7 @@ import { show } from '../tensor/show.ts';
 import type { EvictionPolicy, Observation } from './policies/eviction-policy.ts';
 import { POLICIES, type PolicyName } from './policies/index.ts';
 import { BY_AGE } from './policies/scores.ts';
+import { linesInFlight } from './wavefront.ts';
 
 export type { EvictionPolicy, PolicyName };
 
@@ -67,6 +68,8 @@ export interface CachePlan {
   readonly policy: EvictionPolicy;
   /** Pages of the store: never more than the image has lines. */
   readonly budgetLines: number;
+  /** Columns that a line is ahead of the one below; a whole line: they are drawn one after another. */
+  readonly window: number;
   /** Newest whole lines. */
   readonly recentLines: number;
   /** Lines' worth of slots for anchors, survivors and summaries, in this order. */
@@ -83,11 +86,11 @@ export interface CachePlan {
 }
 
 /**
- * Resolves options for an image.
+ * Resolves options for an image, whose lines are drawn in parallel where `parallelWindow` is shorter than a line.
  *
  * Throws OptionError for a policy without that name, for counts that are not whole, for a budget below the anchors' lines,
- * `recentLines` and the line being drawn, for more summaries than the rest of the kept lines has slots, and for a window
- * of queries that is longer than a line.
+ * `recentLines` and the lines being drawn, for more summaries than the rest of the kept lines has slots, and for a window
+ * that is longer than a line, of queries or of columns.
  *
  * @example
  * const { anchorTokens, survivors, summaries } = planCache({ budgetLines: 6 }, { lines: 24, lineLength: 24 }); // 8, 82, 6
@@ -95,12 +98,17 @@ export interface CachePlan {
 export function planCache(
   given: CacheOptions,
   grid: { readonly lines: number; readonly lineLength: number },
+  parallelWindow?: number,
 ): CachePlan {
   const { cache: options } = checkOptions(PLAN_CACHE, { cache: given });
   checkValue('grid', GRID, grid);
   const { lines, lineLength } = grid;
+  const window = checkValue('parallel.window', check.whole(1, lineLength), parallelWindow ?? lineLength);
   const policy = findPolicy(options);
-  const budgetLines = whole('budgetLines', options.budgetLines ?? lines, 1);
+  const pages = whole('budgetLines', options.budgetLines ?? lines, 1);
+  // what lines in flight take beside the oldest is as if it were not there, for policies and what they divide
+  const inFlight = linesInFlight({ lineLength, window });
+  const budgetLines = Math.max(1, pages - inFlight + 1);
   const recentLines = whole('recentLines', options.recentLines ?? 1, 0);
   const budget = { lines, lineLength, budgetLines, recentLines };
   if (options.anchorTokens !== undefined && options.anchorLines !== undefined)
@@ -117,12 +125,12 @@ export function planCache(
   const observe = typeof policy.observe === 'function' ? policy.observe(budget) : policy.observe;
   expectObservation(policy, observe, lineLength);
   const scopes = { policy, scoreScope, rowScope } as const;
-  if (policy.keepsAll && budgetLines < lines) {
+  if (policy.keepsAll && pages < lines) {
     throw new OptionError(
-      `cache.budgetLines: expected none, or at least ${lines} with policy ${policy.name}, got ${budgetLines}; use policy summary`,
+      `cache.budgetLines: expected none, or at least ${lines} with policy ${policy.name}, got ${pages}; use policy summary`,
     );
   }
-  if (policy.keepsAll || budgetLines >= lines) {
+  if (policy.keepsAll || pages >= lines) {
     const none = {
       keptLines: 0,
       anchorTokens: 0,
@@ -131,12 +139,18 @@ export function planCache(
       observe: 'nothing',
       score: BY_AGE,
     } as const;
-    return { ...scopes, ...none, budgetLines: lines, recentLines: lines };
+    return { ...scopes, ...none, window, budgetLines: lines, recentLines: lines };
   }
   const pinnedLines = Math.ceil(anchorTokens / lineLength);
-  if (budgetLines < pinnedLines + recentLines + 1) {
+  const least = pinnedLines + recentLines + inFlight;
+  if (pages < least) {
+    const drawn = inFlight === 1 ? 'the line being drawn' : `${inFlight} being drawn`;
+    const remedy =
+      inFlight === 1
+        ? 'raise it, or lower'
+        : `window ${window} of ${lineLength} columns needs at least ${least} lines: raise it or parallel.window, or lower`;
     throw new OptionError(
-      `cache.budgetLines: expected at least ${pinnedLines + recentLines + 1} (${pinnedLines} for anchors + ${recentLines} recent + the line being drawn), got ${budgetLines}; raise it, or lower cache.anchorTokens or cache.recentLines`,
+      `cache.budgetLines: expected at least ${least} (${pinnedLines} for anchors + ${recentLines} recent + ${drawn}), got ${pages}; ${remedy} cache.anchorTokens or cache.recentLines`,
     );
   }
   const wanted = policy.recent?.({ ...pinned, summaries }) ?? recentLines;
@@ -148,7 +162,7 @@ export function planCache(
       `cache.summaries: expected at most ${survivors + summaries} (${keptLines} kept lines of ${lineLength} less ${anchorTokens} anchors), got ${summaries}; raise cache.budgetLines`,
     );
   }
-  const sizes = { budgetLines, recentLines: recent, keptLines, anchorTokens, survivors, summaries };
+  const sizes = { budgetLines: pages, window, recentLines: recent, keptLines, anchorTokens, survivors, summaries };
   const chosenBy = survivors > 0 ? { observe, score: policy.score } : { observe: 'nothing' as const, score: BY_AGE };
   return { ...scopes, ...sizes, ...chosenBy };
 }

@@ -42,9 +42,10 @@ export async function readRetention(store: KvStore): Promise<Retention> {
   const { layers, kvHeads, condition, positionOffsets } = shape;
   const rows = positionOffsets.length;
   const tokens = shape.lines * shape.lineLength;
-  const { extent, deadFrom, deadTo } = table.live;
   const pages = [...table.roles];
-  const fed = table.placed;
+  // as of now: the table goes on while slots are read
+  const heldSlots = Array.from({ length: slots }, (_, slot) => slot).filter((s) => s >= condition && table.isHeld(s));
+  const isFed = Array.from({ length: tokens }, (_, token) => table.isFed(token));
   const { from, to } = store.liveSummaries;
   const gone = from < to ? FATES.summarized : FATES.forgotten;
   const fates = new Uint8Array(layers * rows * kvHeads * tokens);
@@ -54,10 +55,9 @@ export async function readRetention(store: KvStore): Promise<Retention> {
     for (let cell = 0; cell < rows * kvHeads; cell++) {
       const at = layer * rows * kvHeads + cell;
       const own = fates.subarray(at * tokens, (at + 1) * tokens);
-      own.fill(gone, 0, fed);
+      for (const [token, known] of isFed.entries()) if (known) own[token] = gone;
       const first = condition - positionOffsets[Math.floor(cell / kvHeads)]!;
-      for (let slot = condition; slot < extent; slot++) {
-        if (slot >= deadFrom && slot < deadTo) continue;
+      for (const slot of heldSlots) {
         const position = positions[cell * slots + slot]!;
         if (slot >= from && slot < to) counts[at * plan.summaries + slot - from] = position;
         else own[position - first] = FATES.held;

@@ -9,8 +9,8 @@ import { type StoreShape, storeBytes } from './store-shape.ts';
 
 export interface BankOptions {
   readonly slots: number;
-  /** Whether the attention that slots get is summed. */
-  readonly hasScores: boolean;
+  /** Lanes whose attention is summed, each by itself; 0: none is. */
+  readonly scoredLanes: number;
   /** Whether the two guidance rows of an image share their scores. */
   readonly pairsRows: boolean;
 }
@@ -48,9 +48,14 @@ export class SlotBanks {
     return (await this.#read(layer, ({ positions }) => positions)) as Uint32Array;
   }
 
-  /** Scores of a layer, [R, G, S]. For tests. */
+  /** Scores of a layer, [lanes, R, G, S] of each bank. For tests. */
   async scores(layer: number): Promise<Float32Array> {
     return (await this.#read(layer, ({ scores }) => scores)) as Float32Array;
+  }
+
+  /** Forgets what was summed. */
+  clearScores(): void {
+    for (const { scores } of this.#layers.flat()) scores?.write(new Float32Array(scores.count));
   }
 
   /** Keys [R, G, D / 4, S, 4] and values [R, G, S, D] of a layer. For tests. */
@@ -72,7 +77,7 @@ export class SlotBanks {
 
   #make(layer: number): SlotBank[] {
     const { kvHeads, headDim, dtype, leftPadding } = this.shape;
-    const { slots, hasScores, pairsRows } = this.options;
+    const { slots, scoredLanes, pairsRows } = this.options;
     const rows = leftPadding.length;
     const rowBytes = storeBytes({ layers: 1, rows: 1, kvHeads, headDim, dtype }, slots) / 2;
     const most = Math.floor(this.runtime.maxBindingBytes / rowBytes);
@@ -96,7 +101,7 @@ export class SlotBanks {
         keys: make([...cells, headDim], dtype, 'keys'),
         values: make([...cells, headDim], dtype, 'values'),
         positions: make(cells, 'u32', 'positions'),
-        scores: hasScores ? make(cells, 'f32', 'scores') : undefined,
+        scores: scoredLanes > 0 ? make([scoredLanes, ...cells], 'f32', 'scores') : undefined,
       });
     }
     return banks;

@@ -10,6 +10,8 @@ export interface StoreShape {
   readonly headDim: number;
   readonly lines: number;
   readonly lineLength: number;
+  /** Id of the token that ends every line; absent where there is none. */
+  readonly lineEnd?: number;
   /** Condition tokens of a row. */
   readonly condition: number;
   /** Images of the batch: with guidance half as many as rows. */

@@ -37,6 +37,7 @@ interface GenerateFlags extends CacheFlags, ModelFlags, SamplingFlags, AtOnceFla
   readonly prompt?: readonly string[];
   readonly size?: Required<ImageSize>;
   readonly firstImage?: number;
+  readonly window?: number;
   readonly out?: string;
   readonly from?: string;
   readonly journal?: string;
@@ -51,6 +52,7 @@ export function generateCommand(): Command {
     .option('--model <name>', 'preset; rasterline plan --all lists them (default: emoji, or emoji-text with --prompt)')
     .option('--size <width x height>', 'in pixels, such as 1024x576, for models that draw several sizes', imageSize)
     .option('--first-image <number>', 'identity of the first image, to draw one of a batch alone (default: 0)', number)
+    .option('--window <columns>', 'draw lines in parallel, each so many columns ahead of the next', number)
     .option('--journal <file>', 'keep settings and tokens there, line by line, so that the run can be gone on with')
     .option('--resume <file>', 'go on with a run from its journal')
     .option('--from <picture>', 'draw a PNG of rasterline again; other options change what it was drawn with')
@@ -81,12 +83,13 @@ async function run(flags: GenerateFlags): Promise<void> {
   const { firstImage } = flags;
   const sampling = { ...before?.sampling, ...samplingOf(flags), ...defined({ firstImage }) };
   const cache = { ...before?.cache, ...cacheOptions(flags) };
+  const parallel = flags.window === undefined ? before?.parallel : { window: flags.window };
   const loaded = { ...before?.loaded, ...loadedAs(flags) };
   // everything that can be wrong with the options is said before a device is opened or a byte is loaded
   const definition = modelDefinition(name, loaded);
   if (loaded['dtype'] !== undefined) checkValue('dtype', DTYPE, loaded['dtype']);
   resolveSampling(sampling, {});
-  planCache(cache, definition.grid);
+  planCache(cache, definition.grid, parallel?.window);
   const isNew = !before || flags.classes !== undefined || flags.prompt !== undefined;
   const prompt = isNew ? await promptFor(definition, flags) : ({ ...before.prompt, ...flags.size } as Prompt);
   if ('classes' in prompt) expectClasses(prompt.classes, definition.classes);
@@ -102,10 +105,21 @@ async function run(flags: GenerateFlags): Promise<void> {
       process.stderr.write(
         `begun on ${resumed.driver}, going on with ${kind}: what is drawn now may be another image\n`,
       );
-    const settings = { version: VERSION, model: name, prompt, sampling, cache, loaded, driver: kind, out };
+    const inParallel = parallel && { parallel };
+    const settings = {
+      version: VERSION,
+      model: name,
+      prompt,
+      sampling,
+      cache,
+      ...inParallel,
+      loaded,
+      driver: kind,
+      out,
+    };
     const atOnce = await imagesAtOnce(opened.model.runtime, files.length, { flags, name, cache, loaded });
     await drawAll(opened, {
-      options: { prompt, cache, signal, ...sampling },
+      options: { prompt, cache, signal, ...inParallel, ...sampling },
       ...{ files, atOnce, resumed, loaded: portable(loaded) },
       ...(journal !== undefined && {
         note: (done) => writeWhole(journal, Buffer.from(JSON.stringify({ ...settings, ...done }))),

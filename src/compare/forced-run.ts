@@ -74,7 +74,7 @@ class Judge implements Head<Tensor, void> {
     return this.draw.token;
   }
 
-  next(reference: Tensor, other: Tensor): void {
+  next(reference: Tensor, _: Tensor | undefined, other: Tensor): void {
     const { range, guidanceScale, temperature } = this.options;
     this.draw.next(reference);
     divergence({

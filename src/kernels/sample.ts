@@ -8,7 +8,9 @@
  * `u` is a Philox4x32-10 draw, counter (position, identity), key (seed), both of the image: it does not depend on what else is in the
  * batch. The position is counted on the GPU, one up a draw, so a recorded draw needs nothing from the CPU. The first
  * tokens may be given: their draws keep what `tokens` holds already, and the later ones are as if they had been drawn.
- * One workgroup an image. Thresholds are found by radix search over the bits of the logits, not by sorting.
+ * With lines in parallel a step draws several tokens of an image, at the places that `feed` gives.
+ *
+ * One workgroup a draw. Thresholds are found by radix search over the bits of the logits, not by sorting.
  * Source: LlamaGen generate.py `sample`, `top_k_top_p_filtering`.
  */
 
@@ -56,21 +58,26 @@ export interface DrawOptions extends DrawRange {
 
 const THREADS = 256;
 
-/** Draws into `state`. Returns the weights after filtering, f32 [B, V], not normalized. */
-export function sample(logits: Tensor, state: DrawState, options: DrawOptions): Tensor {
+/**
+ * Draws into `state`. Returns the weights after filtering, f32 [B, V], not normalized. With `places`, u32 [B · lanes], as many
+ * tokens of every image are drawn as there are lanes, each at its place, none at one beyond the image.
+ */
+export function sample(logits: Tensor, state: DrawState, options: DrawOptions, places?: Tensor): Tensor {
   const [, vocabulary] = logits.matrix('sample: logits');
-  const [images, positions] = state.tokens.matrix('sample: tokens');
+  const [batch, positions] = state.tokens.matrix('sample: tokens');
+  const draws = places?.count ?? batch;
   const guided = options.guidanceScale > 1;
-  logits.expect('sample: logits', [guided ? 2 * images : images, options.count]);
-  const weights = logits.runtime.result([images, vocabulary], 'f32', 'weights');
+  logits.expect('sample: logits', [guided ? 2 * draws : draws, options.count]);
+  const weights = logits.runtime.result([draws, vocabulary], 'f32', 'weights');
   const topK = options.topK >= vocabulary ? 0 : options.topK;
   // what a caller may change from run to run is no constant: it would compile another pipeline
   const sizes = logits.runtime.sizes([
-    images,
+    draws,
     positions,
     options.cfgInterval,
     topK,
     ...floatBits(options.guidanceScale, Math.max(options.temperature, 1e-5), options.topP),
+    draws / batch,
   ]);
   const constants = {
     VOCABULARY: vocabulary,
@@ -82,7 +89,9 @@ export function sample(logits: Tensor, state: DrawState, options: DrawOptions): 
     LINE: options.lineLength,
     LINE_END: options.lineEnd ?? -1,
   };
-  logits.runtime.dispatch(kernel, { logits, weights, sizes, ...state }, constants, [images]);
+  const token = () => logits.runtime.result([draws], 'u32', 'drawn tokens');
+  const drawing = places ? { ...state, drawn: places, token: token() } : state;
+  logits.runtime.dispatch(kernel, { logits, weights, sizes, ...drawing }, constants, [draws]);
   return weights;
 }
 
@@ -139,7 +148,7 @@ function body({ GUIDED, GREEDY, HAS_TOP_K, HAS_TOP_P, LINE_END }: Constants): st
         if (left < w) { break; }
         left -= w;
       }
-      finish(image, position, chosen);
+      finish(image, index, position, chosen);
     }`;
   const argmax = `
     // the lowest id among the largest logits
@@ -153,9 +162,11 @@ function body({ GUIDED, GREEDY, HAS_TOP_K, HAS_TOP_P, LINE_END }: Constants): st
     workgroupBarrier();
     atomicMin(&histogram[0], chosen);
     workgroupBarrier();
-    if (lane == 0) { finish(image, position, atomicLoad(&histogram[0])); }`;
+    if (lane == 0) { finish(image, index, position, atomicLoad(&histogram[0])); }`;
   return `${PHILOX}
-struct Sizes { images: u32, positions: u32, interval: i32, topK: u32, scale: f32, temperature: f32, topP: f32 }
+struct Sizes {
+  draws: u32, positions: u32, interval: i32, topK: u32, scale: f32, temperature: f32, topP: f32, lanes: u32,
+}
 const THREADS = ${THREADS};
 const LARGEST = 3.4e38;
 var<workgroup> sums: array<f32, THREADS>;
@@ -181,20 +192,22 @@ fn sumOf(base: u32, lane: u32, most: f32, threshold: u32, any: bool) -> f32 {
   for (var i = 0u; i < THREADS; i++) { sum += sums[i]; }
   return sum;
 }
-fn finish(image: u32, position: u32, chosen: u32) {
+fn finish(image: u32, index: u32, position: u32, chosen: u32) {
+  if (position >= sizes.positions) { return; }
   var id = FIRST + min(chosen, VOCABULARY - 1); // where no logit is a number, none is the largest
   ${Number(LINE_END) >= 0 ? 'if ((position + 1) % LINE == 0) { id = u32(LINE_END); }' : ''}
   if (position < seed[4 * image + 3]) { id = tokens[image * sizes.positions + position]; }
   tokens[image * sizes.positions + position] = id;
-  token[image] = id;
-  drawn[image] = position + 1;
+  token[index] = id;
+  drawn[index] = position + 1;
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let image = group.x;
-  let base = image * VOCABULARY;
-  let position = drawn[image];
+  let index = group.x;
+  let image = index / sizes.lanes;
+  let base = index * VOCABULARY;
+  let position = drawn[index];
   var most = -LARGEST;
   var isWrong = false;
   for (var v = lane; v < VOCABULARY; v += THREADS) {
@@ -202,7 +215,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     ${
       GUIDED
         ? `if (sizes.interval < 0 || i32(position) < sizes.interval + 2) {
-      let u = logits[(sizes.images + image) * VOCABULARY + v];
+      let u = logits[(sizes.draws + index) * VOCABULARY + v];
       l = u + (l - u) * sizes.scale;
     }`
         : ''
@@ -218,7 +231,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   workgroupBarrier();
   for (var i = 0u; i < THREADS; i++) { most = max(most, sums[i]); }
   workgroupBarrier();
-  if (lane == 0 && most >= LARGEST && notFinite[image] == 0) { notFinite[image] = position + 1; }
+  if (lane == 0 && most >= LARGEST && position < sizes.positions && notFinite[image] == 0) { notFinite[image] = position + 1; }
   var threshold = 0u;
   ${GREEDY ? argmax : `${filter}${draw}`}
 }`;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { KvStore } from '../../src/cache/kv-store.ts';
-import { STEP_WORDS } from '../../src/kernels/attention/slots.ts';
+import { mostLanes } from '../../src/cache/wavefront.ts';
+import { stepLength } from '../../src/kernels/attention/slots.ts';
 import { ELEMENT_BYTES, storedBytes } from '../../src/tensor/dtype.ts';
 import { DeviceError } from '../../src/tensor/errors.ts';
 import { Runtime } from '../../src/tensor/runtime.ts';
@@ -70,12 +71,17 @@ describe('KvStore on the GPU', () => {
       const plan = planOf(shape);
       const slots = leftPadding.length * kvHeads * (condition + plan.budgetLines * lineLength);
       const keys = storedBytes(dtype, slots * headDim);
-      const words = storedBytes('u32', slots) * (plan.observe === 'nothing' ? 1 : 2); // position and score
+      // a position, and a score of every line in flight
+      const words =
+        storedBytes('u32', slots) +
+        (plan.observe === 'nothing' ? 0 : storedBytes('f32', slots * Math.ceil(lineLength / plan.window)));
 
       const { buffers, maps, bindGroups, pipelines, liveBytes } = made;
       assert.deepEqual([buffers - maps, bindGroups, pipelines, liveBytes], [0, 0, 0, 0], 'read-backs aside');
       assert.equal(storeBytes, layers * 2 * slots * headDim * ELEMENT_BYTES[dtype]);
-      const step = storedBytes('u32', STEP_WORDS) + storedBytes('u32', 2 * leftPadding.length);
+      const step =
+        storedBytes('u32', stepLength(mostLanes({ ...shape, window: plan.window, hasLineEnd: false }))) +
+        storedBytes('u32', 2 * leftPadding.length);
       assert.equal(openedBytes, layers * (2 * keys + words) + step + scratchBytes);
       // four words a candidate, and less than 64 bytes of sizes for each dispatch of a line's end
       const candidates = leftPadding.length * kvHeads * (plan.survivors + 2 * plan.summaries + lineLength);

@@ -17,7 +17,7 @@ const SETTINGS: Readonly<Record<string, CacheOptions>> = {
 /** Positions in the live slots of each (row, head) of a layer, ascending, the condition's included. */
 async function livePositions(store: KvStore, layer: number, rows: number, heads: number): Promise<number[][]> {
   const positions = await store.banks.positions(layer);
-  const free = store.table.currentPage;
+  const [free] = store.table.currentPages;
   const live = (slot: number) => slot < 1 || Math.floor((slot - 1) / SIDE) !== free;
   return Array.from({ length: rows * heads }, (_, cell) =>
     [...positions.subarray(cell * store.slots, (cell + 1) * store.slots)]

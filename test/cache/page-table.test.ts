@@ -22,10 +22,15 @@ const starts: fc.Arbitrary<Progress> = fc
     recentLines: fc.nat({ max: 3 }),
     extra: fc.nat({ max: 4 }),
     policy: fc.constantFrom('line-ar' as const, 'streaming' as const, 'full' as const),
+    columns: fc.nat({ max: 4 }),
+    lineEnd: fc.constantFrom({}, { lineEnd: 7 }),
   })
-  .map(({ anchorLines, recentLines, extra, policy, ...shape }) => {
-    const budget = policy === 'full' ? {} : { budgetLines: anchorLines + recentLines + 1 + extra };
-    const plan = planCache({ policy, anchorLines, recentLines, ...budget }, shape);
+  .map(({ anchorLines, recentLines, extra, policy, columns, lineEnd, ...grid }) => {
+    const shape = { ...grid, ...lineEnd };
+    const window = Math.max(1, shape.lineLength - columns);
+    const inFlight = Math.ceil(shape.lineLength / window);
+    const budget = policy === 'full' ? {} : { budgetLines: anchorLines + recentLines + inFlight + extra };
+    const plan = planCache({ policy, anchorLines, recentLines, ...budget }, shape, window);
     return { shape, plan, placed: 0, ended: 0 };
   });
 
@@ -50,9 +55,9 @@ describe('PageTable', () => {
     const property = (start: Progress) => {
       const { shape, plan } = start;
       const table = new PageTable(plan, shape);
-      for (let token = 0; token < shape.lines * shape.lineLength; token++) {
-        table.place();
-        if ((token + 1) % shape.lineLength !== 0 || token + 1 === shape.lines * shape.lineLength) continue;
+      const inFlight = Math.ceil(shape.lineLength / plan.window);
+      for (let step = 1; step <= shape.lineLength + (shape.lines - 1) * plan.window; step++) {
+        if (!table.place().endsLine) continue;
         const before = [...table.roles];
         const end = table.endLine();
         const pages = (role: PageRole) => table.roles.flatMap((r, page) => (r === role ? [page] : []));
@@ -61,13 +66,15 @@ describe('PageTable', () => {
           kept,
           kept.map((_, i) => i),
         );
-        assert.equal(pages('current').length, 1);
+        assert.equal(pages('current').length, table.currentPages.length);
+        assert.ok(table.currentPages.length <= inFlight);
+        const newest = table.currentPages.at(-1)!;
         if (end.kind === 'none') {
-          assert.equal(before[table.currentPage], 'free');
+          assert.equal(before[newest], 'free');
           continue;
         }
         assert.deepEqual([kept.length, pages('recent').length], [plan.keptLines, plan.recentLines]);
-        assert.deepEqual(pages('current'), [end.leavingPage]);
+        assert.deepEqual([table.currentPages.length, newest], [inFlight, end.leavingPage]);
         const changed = before.flatMap((role, page) => (role === table.roles[page] ? [] : [page]));
         assert.ok(changed.every((page) => before[page] === 'current' || page === end.leavingPage));
       }

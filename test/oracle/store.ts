@@ -2,6 +2,8 @@
 
 export interface ModelShape {
   readonly lineLength: number;
+  /** Columns that a line is ahead of the one below: lines in flight are full of holes, and no candidates. */
+  readonly window: number;
   readonly budgetLines: number;
   readonly recentLines: number;
   readonly anchorTokens: number;
@@ -14,7 +16,8 @@ export class StoreModel {
   readonly held = new Map<number, number>();
   /** Positions that each summary is the mean of. */
   readonly joined: number[][];
-  #placed = 0;
+  /** Tokens placed of each line. */
+  readonly #placed: number[] = [];
 
   constructor(readonly shape: ModelShape) {
     this.joined = Array.from({ length: shape.summaries }, () => []);
@@ -22,7 +25,8 @@ export class StoreModel {
 
   place(position: number): void {
     this.held.set(position, 0);
-    this.#placed++;
+    const line = Math.floor(position / this.shape.lineLength);
+    this.#placed[line] = (this.#placed[line] ?? 0) + 1;
   }
 
   /** Adds each position's attention. */
@@ -37,9 +41,10 @@ export class StoreModel {
 
   /** Positions among which the line just placed chooses, ascending: none until the budget is full. */
   candidates(): number[] {
-    const { lineLength, budgetLines, recentLines, anchorTokens } = this.shape;
-    const lines = this.#placed / lineLength;
-    if (lines < budgetLines) return [];
+    const { lineLength, window, budgetLines, recentLines, anchorTokens } = this.shape;
+    const inFlight = Math.ceil(lineLength / window);
+    const lines = this.#placed.filter((tokens) => tokens === lineLength).length;
+    if (lines < budgetLines - inFlight + 1) return [];
     const open = (lines - recentLines) * lineLength;
     return [...this.held.keys()]
       .filter((position) => position >= anchorTokens && position < open)

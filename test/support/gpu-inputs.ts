@@ -23,6 +23,8 @@ export interface GpuShape {
   readonly pairing: 'interleaved' | 'half-split';
   readonly dtype: 'f16' | 'f32';
   readonly cache: CacheOptions;
+  /** Columns that a line is ahead of the one below; absent: they come one after another. */
+  readonly window?: number;
   /** Whose numbers each row is fed, where not its own. */
   readonly feeds?: readonly number[];
   /** Queries reach from -sharpness to it; at 0 every slot is attended alike, and all scores tie. */
@@ -60,6 +62,8 @@ export const gpuShapes: fc.Arbitrary<GpuShape> = fc
     recentLines: fc.nat({ max: 2 }),
     extra: fc.integer({ min: 0, max: 3 }),
     sharpness: fc.constantFrom(3, 3, 3, 0),
+    // one line at a time, or two or three
+    isParallel: fc.constantFrom(false, false, false, true),
   })
   .map(
     ({
@@ -73,15 +77,19 @@ export const gpuShapes: fc.Arbitrary<GpuShape> = fc
       scoreScope,
       rowScope,
       heads,
+      isParallel,
       ...rest
     }) => {
       // three budgets of four evict: a line short of the image at most
-      const pinned = Math.ceil(anchorTokens / rest.lineLength) + recentLines + 1;
+      const window = isParallel ? Math.ceil(rest.lineLength / 2) : rest.lineLength;
+      const inFlight = Math.ceil(rest.lineLength / window);
+      const pinned = Math.ceil(anchorTokens / rest.lineLength) + recentLines + inFlight;
       const budgetLines = Math.max(pinned, Math.min(rest.lines - 1, 2 + recentLines + extra));
-      const room = (budgetLines - recentLines - 1) * rest.lineLength - anchorTokens;
+      const room = (budgetLines - recentLines - inFlight) * rest.lineLength - anchorTokens;
       return {
         ...rest,
         ...heads,
+        window,
         leftPadding: masked.map((start) => Math.min(start, rest.condition - 1)),
         images: isPaired && masked.length % 2 === 0 ? masked.length / 2 : masked.length,
         cache: {
@@ -92,8 +100,8 @@ export const gpuShapes: fc.Arbitrary<GpuShape> = fc
     },
   );
 
-export function planOf({ cache, lines, lineLength }: GpuShape): CachePlan {
-  return planCache(cache, { lines, lineLength });
+export function planOf({ cache, lines, lineLength, window }: GpuShape): CachePlan {
+  return planCache(cache, { lines, lineLength }, window);
 }
 
 export function positionOffsetsOf({ leftPadding, isShifted }: GpuShape): readonly number[] {

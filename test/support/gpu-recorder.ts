@@ -1,7 +1,7 @@
 /** What every (layer, row, KV head) of a store on the GPU holds after each step, by read-backs. */
 
 import type { KvStore } from '../../src/cache/kv-store.ts';
-import { PageTable } from '../../src/cache/page-table.ts';
+import { PageTable, type Placement } from '../../src/cache/page-table.ts';
 import type { PolicyName } from '../../src/cache/policies/index.ts';
 import { SCORES, scoreError } from '../oracle/scores.ts';
 import { type GpuShape, positionOffsetsOf } from './gpu-inputs.ts';
@@ -35,11 +35,6 @@ export class GpuRecorder {
     this.#live = new Set(range(shape.condition));
   }
 
-  lineEnds(token: number): boolean {
-    const { lines, lineLength } = this.shape;
-    return (token + 1) % lineLength === 0 && token + 1 < lines * lineLength;
-  }
-
   async begin(): Promise<void> {
     for (const held of await this.#held()) {
       this.#leftPadding.push(held);
@@ -47,39 +42,49 @@ export class GpuRecorder {
     }
   }
 
-  async tokenPlaced(token: number): Promise<void> {
-    const { slot, extent, deadFrom, deadTo } = this.#table.place();
-    this.#live = new Set(range(extent).filter((s) => s < deadFrom || s >= deadTo));
+  /** After a step; returns what it placed. */
+  async stepPlaced(): Promise<Placement> {
+    const placement = this.#table.place();
+    this.#live = new Set(range(this.store.slots).filter((slot) => this.#table.isHeld(slot)));
+    const lanes = placement.lanes.filter(({ end }) => end > 0); // no stand-ins
     for (const [cell, held] of (await this.#held()).entries()) {
-      this.#moments[cell]!.push({
-        kind: 'token',
-        token,
-        slot,
-        written: held.contents[slot],
-        attention: [],
-        shared: [],
-        ...held,
-      });
+      for (const [i, { token, slot }] of lanes.entries()) {
+        // one after another, as if the newer lines' were placed later
+        const later = lanes.slice(i + 1).map((lane) => lane.slot);
+        const without = <T>(values: readonly T[], none: T) =>
+          values.map((value, at) => (later.includes(at) ? none : value));
+        const { summaries } = held;
+        const before = { tokens: without(held.tokens, -1), contents: without(held.contents, 'nothing'), summaries };
+        const written = held.contents[slot];
+        this.#moments[cell]!.push({ kind: 'token', token, slot, written, attention: [], shared: [], ...before });
+      }
     }
+    return placement;
   }
 
   async beforeLineEnd(): Promise<void> {
     const { plan, slots } = this.store;
     const { layers, leftPadding, kvHeads } = this.shape;
     const none = new Float32Array(leftPadding.length * kvHeads * slots);
-    this.#scores = await Promise.all(
-      range(layers).map((layer) => (plan.observe === 'nothing' ? none : this.store.banks.scores(layer))),
-    );
+    // lanes are added up in the order of the shader
+    const total = async (layer: number) => {
+      const all = await this.store.banks.scores(layer);
+      const lanes = range(all.length / none.length).map((i) => all.subarray(i * none.length, (i + 1) * none.length));
+      return lanes.reduce((sum, lane) => sum.map((value, at) => value + lane[at]!));
+    };
+    this.#scores = await Promise.all(range(layers).map((layer) => (plan.observe === 'nothing' ? none : total(layer))));
   }
 
-  async lineEnded(line: number): Promise<void> {
+  async lineEnded({ nextLine, lanes }: Placement): Promise<void> {
     const { lineLength, kvHeads, leftPadding } = this.shape;
+    const line = nextLine - Math.ceil(lineLength / this.store.plan.window); // that is whole; none at first
     const end = this.#table.endLine();
     const freedPage = end.kind === 'evict' ? end.leavingPage : undefined;
     const freed = new Set(end.kind === 'evict' ? range(lineLength, end.leavingSlot) : []);
     this.#live = new Set([...this.#live].filter((slot) => !freed.has(slot)));
     this.#hasEvicted ||= end.kind === 'evict';
-    const token = (line + 1) * lineLength - 1;
+    if (line < 0) return;
+    const token = lanes[0]!.token;
     const slots = range(this.store.slots);
     for (const [cell, held] of (await this.#held()).entries()) {
       const of = (at: number) => {
@@ -105,7 +110,9 @@ export class GpuRecorder {
         );
       const shared = end.kind === 'evict' ? known(mean) : attention;
       const { scores, scoreError } =
-        end.kind === 'evict' ? this.#chosenBy(cell, token, shared) : { scores: slots.map(() => 0), scoreError: 0 };
+        end.kind === 'evict'
+          ? this.#chosenBy(cell, { token, line }, shared)
+          : { scores: slots.map(() => 0), scoreError: 0 };
       this.#moments[cell]!.push({ kind: 'line', line, scores, scoreError, freedPage, attention, shared, ...held });
     }
   }
@@ -123,11 +130,15 @@ export class GpuRecorder {
   }
 
   /** Scores by definition, of each slot as it was before the line's end. */
-  #chosenBy(cell: number, token: number, attention: readonly number[]) {
+  #chosenBy(
+    cell: number,
+    { token, line }: { readonly token: number; readonly line: number },
+    attention: readonly number[],
+  ) {
     const { condition, lineLength, kvHeads, leftPadding, headDim } = this.shape;
     const { policy, anchorTokens, recentLines } = this.store.plan;
     const before = this.#moments[cell]!.at(-1)!;
-    const open = token + 1 - recentLines * lineLength;
+    const open = (line + 1 - recentLines) * lineLength;
     const candidates = before.tokens.flatMap((held, slot) => {
       const position = held - condition;
       const isCandidate = held >= condition && position >= anchorTokens && position < open;

@@ -106,10 +106,10 @@ export function checkAttention(shape: GpuShape, image: GpuImage, cell: GpuCell):
   const means = new Map<number, Mean>();
   for (const { moment, before, held } of modeled(shape, cell)) {
     if (moment.kind === 'line') {
-      const { observe, budgetLines } = cell.history.plan;
+      const { observe, budgetLines, window } = cell.history.plan;
       const isWhole = observe !== 'nothing' && observe.queries === 'image';
-      if (isWhole || (observe !== 'nothing' && moment.line + 1 >= budgetLines))
-        checkScores(moment, before, means, condition);
+      const begins = moment.line + Math.ceil(shape.lineLength / window);
+      if (isWhole || (observe !== 'nothing' && begins >= budgetLines)) checkScores(moment, before, means, condition);
       means.clear();
       if (isWhole)
         for (const [slot, seen] of before.entries()) means.set(seen, { mean: moment.shared[slot]!, error: 0 });
@@ -117,7 +117,9 @@ export function checkAttention(shape: GpuShape, image: GpuImage, cell: GpuCell):
     }
     const token = condition + moment.token;
     written.set(token, vectors(moment.written));
-    const visible = [...range(condition).filter((seen) => seen >= start), ...held];
+    // of newer lines a token sees nothing
+    const end = condition + (Math.floor(moment.token / shape.lineLength) + 1) * shape.lineLength;
+    const visible = [...range(condition).filter((seen) => seen >= start), ...held.filter((seen) => seen < end)];
     for (const h of heads) {
       const { output, outputErrors, probabilities, probabilityErrors } = expect(token, visible, h, moment.summaries);
       within(outputOf(shape, image, cell, token, h), output, outputErrors, `image token ${moment.token}, head ${h}`);
@@ -186,12 +188,19 @@ function gone(before: readonly number[], after: readonly number[]): number[] {
 }
 
 /** How many queries the scores are the mean of, 0 where this token's attention is not observed. */
-function observedQueries({ lines, lineLength }: GpuShape, { observe, budgetLines }: CachePlan, token: number): number {
-  const line = Math.floor(token / lineLength);
-  if (observe === 'nothing' || line === lines - 1) return 0;
+function observedQueries(
+  { lines, lineLength }: GpuShape,
+  { observe, budgetLines, window }: CachePlan,
+  token: number,
+): number {
+  // the step that feeds it, and the line that begins with it or next
+  const step = Math.floor(token / lineLength) * window + (token % lineLength) + 1;
+  const begins = Math.ceil(step / window);
+  if (observe === 'nothing' || begins >= lines) return 0;
   if (observe.queries === 'image') return lineLength;
-  const window = observe.queries === 'line' ? lineLength : observe.queries;
-  return line + 1 >= budgetLines && token % lineLength >= lineLength - window ? window : 0;
+  const queries = observe.queries === 'line' ? lineLength : observe.queries;
+  const isLast = begins * window - step < Math.ceil((queries * window) / lineLength);
+  return begins >= budgetLines && isLast ? queries : 0;
 }
 
 function queryOf(shape: GpuShape, image: GpuImage, cell: GpuCell, token: number, h: number): number[] {

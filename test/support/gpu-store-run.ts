@@ -32,22 +32,28 @@ export async function drawImages(
   shape: GpuShape,
   images: readonly { readonly seed: number; readonly tokens?: number }[],
 ): Promise<GpuRun> {
-  const { layers, kvHeads, group, condition, leftPadding, pairing } = shape;
+  const { layers, lines, lineLength, kvHeads, group, condition, leftPadding, pairing } = shape;
   const before = runtime.liveBytes;
   const geometry = { ...shape, heads: kvHeads * group, positionOffsets: positionOffsetsOf(shape) };
   using store = await KvStore.open(runtime, geometry, planOf(shape));
   const openedBytes = runtime.liveBytes - before;
   const make = (rows: number) =>
     range(layers).map((layer) => runtime.tensor([rows, widthOf(shape)], 'f32', `qkv ${layer}`));
-  const inputs = { condition: make(leftPadding.length * condition), token: make(leftPadding.length) };
+  const rows = leftPadding.length;
+  const inputs = {
+    condition: make(rows * condition),
+    lanes: range(store.table.mostLanes).map((more) => make(rows * (more + 1))),
+  };
   const table = anglesOf(shape);
   using angles = runtime.tensor([table.length / shape.headDim, shape.headDim / 2, 2], 'f32', 'angles', table);
   const rotation = { angles, pairing };
   using prefill = await runtime.record('prefill', () =>
     inputs.condition.map((qkv, layer) => store.prefill.attend(layer, qkv, rotation)),
   );
-  using step = await runtime.record('step', () =>
-    inputs.token.map((qkv, layer) => store.decode.attend(layer, qkv, rotation)),
+  const steps = await Promise.all(
+    inputs.lanes.map((qkvs, more) =>
+      runtime.record(`step of ${more + 1}`, () => qkvs.map((qkv, layer) => store.decode.attend(layer, qkv, rotation))),
+    ),
   );
 
   const drawn: GpuImage[] = [];
@@ -59,25 +65,39 @@ export async function drawImages(
     prefill.run();
     await recorder.begin();
     const outputs: Float32Array[][] = [];
-    for (let token = 0; token < (tokens ?? shape.lines * shape.lineLength); token++) {
-      for (const [layer, qkv] of inputs.token.entries())
-        qkv.write(qkvRows(shape, seed, layer, [shape.condition + token]));
+    const count = lines * lineLength;
+    while (outputs.filter(Boolean).length < (tokens ?? count)) {
+      const { next } = store.table;
+      const step = steps[next.length - 1]!; // one of each number of lanes
+      // what stands in for a token is another, and may be seen by nobody else
+      const fed = next.map(({ token, line }) => condition + token + (token < line * lineLength ? count : 0));
+      for (const [layer, qkv] of inputs.lanes[next.length - 1]!.entries()) qkv.write(qkvRows(shape, seed, layer, fed));
       const after = store.advance();
       step.run();
-      outputs.push(await readAll(step.result));
-      await recorder.tokenPlaced(token);
-      if (!recorder.lineEnds(token)) continue;
+      const read = await readAll(step.result);
+      for (const [lane, { token, line }] of next.entries())
+        if (token >= line * lineLength) outputs[token] = read.map((output) => ofLane(output, lane, next.length, rows));
+      const placed = await recorder.stepPlaced();
+      if (!placed.endsLine) continue;
       await recorder.beforeLineEnd();
       if (after.length > 0) runtime.run(...after);
-      await recorder.lineEnded((token + 1) / shape.lineLength - 1);
+      await recorder.lineEnded(placed);
     }
     const attended = await readAll(prefill.result);
     const made = { ...runtime.counters, liveBytes: runtime.liveBytes };
     for (const name of Object.keys(made) as (keyof typeof made)[]) made[name] -= counters[name];
     drawn.push({ seed, cells: recorder.cells(), prefill: attended, outputs, made });
   }
-  for (const tensor of [...inputs.condition, ...inputs.token]) tensor.dispose();
+  for (const thing of [...inputs.condition, ...inputs.lanes.flat(), ...steps]) thing.dispose();
   return { images: drawn, storeBytes: store.bytes, openedBytes, scratchBytes: store.scratchBytes };
+}
+
+/** Rows [R, width] of a lane of [R · lanes, width]. */
+function ofLane(output: Float32Array, lane: number, lanes: number, rows: number): Float32Array {
+  const width = output.length / (rows * lanes);
+  return Float32Array.from(
+    range(rows).flatMap((row) => [...output.subarray((row * lanes + lane) * width, (row * lanes + lane + 1) * width)]),
+  );
 }
 
 async function readAll(tensors: readonly Tensor[]): Promise<Float32Array[]> {

@@ -2,69 +2,124 @@
 
 import assert from 'node:assert/strict';
 import type fc from 'fast-check';
-import type { PageRole, PageTable, TableShape } from '../../src/cache/page-table.ts';
+import { isLive, type PageRole, type PageTable, type TableShape } from '../../src/cache/page-table.ts';
 import type { CachePlan } from '../../src/cache/policy.ts';
 
 /** What was done so far: all that the table depends on. */
 export interface Progress {
   readonly shape: TableShape;
   readonly plan: CachePlan;
+  /** Steps placed, and lines ended. */
   placed: number;
   ended: number;
 }
 
-/** Page of a line, in closed form: the first lines' stay, the others take turns on `recentLines + 1` pages. */
-function pageOf({ plan }: Progress, line: number): number {
-  const { keptLines, recentLines } = plan;
-  return line < keptLines ? line : keptLines + ((line - keptLines) % (recentLines + 1));
+function inFlight({ shape, plan }: Progress): number {
+  return Math.ceil(shape.lineLength / plan.window);
 }
 
-/** Lines that own their page: the rest of the image was evicted, moved, or is not drawn yet. */
+/** Page of a line, in closed form: the first lines' stay, the others take turns on those of recent lines and lines in flight. */
+function pageOf(progress: Progress, line: number): number {
+  const { keptLines, recentLines } = progress.plan;
+  return line < keptLines ? line : keptLines + ((line - keptLines) % (recentLines + inFlight(progress)));
+}
+
+/** Lines that own their page: the rest of the image was evicted, moved, or has not begun. */
 function rolesOf(progress: Progress): PageRole[] {
   const { plan, ended } = progress;
   const roles = Array.from({ length: plan.budgetLines }, (): PageRole => 'free');
+  const oldest = ended - inFlight(progress) + 1;
   for (let line = 0; line <= ended; line++) {
-    if (line === ended) roles[pageOf(progress, line)] = 'current';
-    else if (line >= ended - plan.recentLines) roles[pageOf(progress, line)] = 'recent';
+    if (line >= oldest) roles[pageOf(progress, line)] = 'current';
+    else if (line >= oldest - plan.recentLines) roles[pageOf(progress, line)] = 'recent';
     else if (line < plan.keptLines) roles[line] = 'kept';
   }
   return roles;
 }
 
-function lineIsFull({ placed, ended, shape }: Progress): boolean {
-  return placed === (ended + 1) * shape.lineLength;
+/** Tokens of a line that are fed after so many steps. */
+function fedOf({ shape, plan }: Progress, line: number, steps: number): number {
+  return Math.min(Math.max(steps - line * plan.window, 0), shape.lineLength);
+}
+
+/** Whether a place is drawn before a step. */
+function drawnBefore({ shape, plan }: Progress, place: number, step: number): boolean {
+  return Math.floor(place / shape.lineLength) * plan.window + (place % shape.lineLength) < step;
+}
+
+/** Whether a line has begun and has no page yet. */
+function lineBegins({ placed, ended, shape, plan }: Progress): boolean {
+  return placed === (ended + 1) * plan.window && ended < shape.lines - 1;
+}
+
+function isDone({ placed, shape, plan }: Progress): boolean {
+  return placed === shape.lineLength + (shape.lines - 1) * plan.window;
 }
 
 function checkTable(progress: Progress, table: PageTable): void {
   const { shape, placed, ended } = progress;
   const roles = rolesOf(progress);
   assert.deepEqual(table.roles, roles);
-  assert.equal(table.currentPage, roles.indexOf('current'));
-  const whole = roles.filter((role) => role !== 'free' && role !== 'current').length;
-  assert.equal(table.liveSlots, whole * shape.lineLength + placed - ended * shape.lineLength);
-  assert.deepEqual([table.placed, table.hasEvicted], [placed, ended >= progress.plan.budgetLines]);
+  const current = Array.from({ length: ended + 1 }, (_, line) => pageOf(progress, line)).slice(-inFlight(progress));
+  assert.deepEqual(table.currentPages, current);
+  const held = roles.flatMap((role, page) => {
+    const line = current.indexOf(page) + Math.max(0, ended + 1 - inFlight(progress));
+    if (role === 'free') return [];
+    return slotsOf(shape, page).slice(0, role === 'current' ? fedOf(progress, line, placed) : shape.lineLength);
+  });
+  const slots = shape.conditionTokens + roles.length * shape.lineLength;
+  const told = Array.from({ length: slots }, (_, slot) => slot).filter((slot) => table.isHeld(slot));
+  assert.deepEqual(told.slice(shape.conditionTokens), held);
+  assert.equal(table.liveSlots, held.length);
+  assert.deepEqual([table.steps, table.hasEvicted], [placed, ended >= progress.plan.budgetLines]);
 }
 
 function placeOne(progress: Progress, table: PageTable): void {
-  const { shape, placed, ended } = progress;
-  const page = pageOf(progress, ended);
-  const column = placed - ended * shape.lineLength;
-  const live = rolesOf(progress).flatMap((role, p) =>
-    role === 'free' ? [] : slotsOf(shape, p).slice(0, p === page ? column + 1 : shape.lineLength),
-  );
+  const { shape, plan, placed, ended } = progress;
+  const { lines, lineLength, conditionTokens } = shape;
+  const { window } = plan;
+  const step = placed + 1;
 
-  const { slot, extent, deadFrom, deadTo, ...told } = table.place();
+  const placement = table.place();
+  const { lanes, endsLine, nextLine, since, step: told } = placement;
   progress.placed++;
 
-  const endsLine = column === shape.lineLength - 1 && ended < shape.lines - 1;
-  assert.deepEqual(told, { token: placed, line: ended, column, endsLine });
-  assert.equal(slot, slotsOf(shape, page)[column]);
-  const toldLive = Array.from({ length: extent }, (_, s) => s).filter((s) => s < deadFrom || s >= deadTo);
-  const condition = Array.from({ length: shape.conditionTokens }, (_, s) => s);
-  assert.deepEqual(toldLive, [...condition, ...live]);
-  assert.ok(deadFrom <= deadTo && deadTo <= extent);
-  if (page === Math.min(ended, progress.plan.budgetLines - 1))
-    assert.deepEqual([extent, deadTo - deadFrom], [slot + 1, 0]);
+  assert.deepEqual([told, nextLine, (nextLine - 1) * window + 1 + since], [step, Math.ceil(step / window), step]);
+  assert.equal(endsLine, step % window === 0 && step / window < lines);
+  // line x is fed column c in step x · window + c + 1
+  const fed = Array.from({ length: lines }, (_, line) => ({ line, column: step - line * window - 1 })).filter(
+    ({ column }) => column >= 0 && column < lineLength,
+  );
+  const begins = window < lineLength && endsLine ? [{ line: step / window, column: -1 }] : [];
+  const places = [...fed, ...begins].map(({ line, column }) => ({ line, token: line * lineLength + column }));
+  assert.deepEqual(
+    lanes.map(({ line, token }) => ({ line, token })),
+    places,
+  );
+  for (const [own, { line, token, draws, source, slot }] of lanes.entries()) {
+    const isStandIn = token < line * lineLength;
+    const isLast = (token + 1) % lineLength === 0 && (window < lineLength || token + 1 === lines * lineLength);
+    assert.equal(draws, isLast && !isStandIn ? undefined : token + 1);
+    const page = pageOf(progress, isStandIn ? line - 1 : line);
+    assert.equal(slot, slotsOf(shape, page)[token % lineLength]);
+    if (isStandIn) assert.ok(source < token ? drawnBefore(progress, source, step) : shape.lineEnd !== undefined);
+    else assert.equal(source, token);
+    const roles = rolesOf(progress);
+    const live = new Set([...Array(conditionTokens).keys(), slot]);
+    for (let x = 0; x <= Math.min(line, ended); x++) {
+      const p = pageOf(progress, x);
+      // the newest line on a page owns it
+      const isOwner = x > ended - plan.recentLines - inFlight(progress) && roles[p] !== 'free';
+      if (x < plan.keptLines ? roles[x] !== 'free' : isOwner)
+        for (const s of slotsOf(shape, p).slice(0, fedOf(progress, x, step))) live.add(s);
+    }
+    const slots = conditionTokens + roles.length * lineLength;
+    const seen = Array.from({ length: slots }, (_, s) => s).filter((s) => isLive(placement, own, s));
+    assert.deepEqual(
+      seen,
+      [...live].sort((a, b) => a - b),
+    );
+  }
 }
 
 function slotsOf({ conditionTokens, lineLength }: TableShape, page: number): number[] {
@@ -73,7 +128,7 @@ function slotsOf({ conditionTokens, lineLength }: TableShape, page: number): num
 
 function endOne(progress: Progress, table: PageTable): void {
   const { shape, plan } = progress;
-  const leaving = pageOf(progress, progress.ended - plan.recentLines);
+  const leaving = pageOf(progress, progress.ended + 1 - inFlight(progress) - plan.recentLines);
   const evicts = progress.ended + 1 >= plan.budgetLines;
 
   const end = table.endLine();
@@ -86,16 +141,16 @@ function endOne(progress: Progress, table: PageTable): void {
   const leavingSlot = slotsOf(shape, leaving)[0];
   const isFirst = progress.ended === plan.budgetLines;
   assert.deepEqual(end, { kind: 'evict', leavingPage: leaving, leavingSlot, isFirst });
-  assert.equal(table.currentPage, leaving);
+  assert.equal(table.currentPages.at(-1), leaving);
 }
 
 export type Command = fc.Command<Progress, PageTable>;
 
 export class Place implements Command {
   constructor(readonly count: number) {}
-  check = (progress: Readonly<Progress>) => !lineIsFull(progress);
+  check = (progress: Readonly<Progress>) => !lineBegins(progress) && !isDone(progress);
   run(progress: Progress, table: PageTable): void {
-    for (let i = 0; i < this.count && !lineIsFull(progress); i++) {
+    for (let i = 0; i < this.count && !lineBegins(progress) && !isDone(progress); i++) {
       placeOne(progress, table);
       checkTable(progress, table);
     }
@@ -104,7 +159,7 @@ export class Place implements Command {
 }
 
 export class EndLine implements Command {
-  check = (progress: Readonly<Progress>) => lineIsFull(progress) && progress.ended < progress.shape.lines - 1;
+  check = (progress: Readonly<Progress>) => lineBegins(progress);
   run(progress: Progress, table: PageTable): void {
     endOne(progress, table);
     checkTable(progress, table);
@@ -118,7 +173,7 @@ export class DrawLines implements Command {
   run(progress: Progress, table: PageTable): void {
     for (let i = 0; i < this.count; i++) {
       new Place(progress.shape.lineLength).run(progress, table);
-      if (progress.ended < progress.shape.lines - 1) new EndLine().run(progress, table);
+      if (lineBegins(progress)) new EndLine().run(progress, table);
     }
   }
   toString = () => `draw ${this.count} lines`;
@@ -136,16 +191,16 @@ export class Reset implements Command {
 }
 
 export class PlaceWrongly implements Command {
-  check = (progress: Readonly<Progress>) => lineIsFull(progress);
+  check = (progress: Readonly<Progress>) => lineBegins(progress) || isDone(progress);
   run(progress: Progress, table: PageTable): void {
-    assert.throws(() => table.place(), /^Error: internal: place: token/);
+    assert.throws(() => table.place(), /^Error: internal: place: step/);
     checkTable(progress, table);
   }
   toString = () => 'place into a full line';
 }
 
 export class EndLineWrongly implements Command {
-  check = (progress: Readonly<Progress>) => !lineIsFull(progress) || progress.ended === progress.shape.lines - 1;
+  check = (progress: Readonly<Progress>) => !lineBegins(progress);
   run(progress: Progress, table: PageTable): void {
     assert.throws(() => table.endLine(), /^Error: internal: endLine: /);
     checkTable(progress, table);

@@ -59,31 +59,33 @@ export const INVARIANTS: Readonly<Record<string, (history: StoreHistory) => void
 
   '2. condition, anchors, the last whole lines and the current line are always all present': (history) => {
     const { lineLength, condition, plan } = history;
+    const placed = new Set<number>();
+    let openLine = 0;
     for (const moment of history.moments) {
       const present = new Set(moment.tokens);
-      const last = moment.kind === 'token' ? moment.token : (moment.line + 1) * lineLength - 1;
-      const openLine = moment.kind === 'token' ? Math.floor(moment.token / lineLength) : moment.line + 1;
+      if (moment.kind === 'token') placed.add(moment.token);
+      else openLine = moment.line + 1;
       for (let token = 0; token < condition; token++) assert.equal(moment.tokens[token], token, 'condition');
-      for (let token = 0; token <= last; token++) {
+      for (const token of placed) {
         const line = Math.floor(token / lineLength);
         if (token < plan.anchorTokens || line >= openLine - plan.recentLines)
-          assert.ok(present.has(condition + token), `image token ${token} after ${last}`);
+          assert.ok(present.has(condition + token), `image token ${token}`);
       }
     }
   },
 
   '3. no two live tokens share a slot, no token is present twice, and every live token was written': (history) => {
     let before = history.start.tokens;
-    let newest = -1;
+    const written = new Set(liveTokens(history.start));
     for (const moment of history.moments) {
       if (moment.kind === 'token') {
-        newest = moment.token;
-        assert.equal(before[moment.slot], -1, `image token ${newest} goes where a live token is`);
-        assert.equal(moment.tokens[moment.slot], history.condition + newest);
+        written.add(history.condition + moment.token);
+        assert.equal(before[moment.slot], -1, `image token ${moment.token} goes where a live token is`);
+        assert.equal(moment.tokens[moment.slot], history.condition + moment.token);
       }
       const live = liveTokens(moment);
       assert.equal(new Set(live).size, live.length);
-      assert.ok(live.every((token) => token <= history.condition + newest));
+      assert.ok(live.every((token) => written.has(token)));
       before = moment.tokens;
     }
   },
@@ -120,7 +122,9 @@ export const INVARIANTS: Readonly<Record<string, (history: StoreHistory) => void
     const { condition, lineLength, plan, moments } = history;
     for (const [at, moment] of moments.entries()) {
       if (moment.kind === 'token') continue;
-      assert.equal(moment.freedPage !== undefined, moment.line + 1 >= plan.budgetLines, `line ${moment.line}`);
+      // a line begins where this one ends, if one is left
+      const ahead = inFlight(history);
+      assert.equal(moment.freedPage !== undefined, moment.line + ahead >= plan.budgetLines, `line ${moment.line}`);
       if (moment.freedPage === undefined) continue;
       const pages = Array.from({ length: plan.budgetLines }, (_, page) =>
         moment.tokens.slice(condition + page * lineLength, condition + (page + 1) * lineLength),
@@ -129,18 +133,22 @@ export const INVARIANTS: Readonly<Record<string, (history: StoreHistory) => void
       for (const [slot, token] of pages.flat().entries()) {
         const isSummary = slot >= summaries && slot < summaries + plan.summaries;
         const isFree: boolean = Math.floor(slot / lineLength) === moment.freedPage;
-        assert.equal(token >= 0, !isSummary && !isFree, `slot ${slot}: ${pages}`);
+        const inPage = pages[Math.floor(slot / lineLength)]!;
+        const isOpen = inPage.some((held) => held >= condition + (moment.line + 1) * lineLength);
+        if (!isOpen) assert.equal(token >= 0, !isSummary && !isFree, `slot ${slot}: ${pages}`);
       }
-      const next = moments[at + 1];
+      const isNext = (next: StoreMoment) => next.kind === 'token' && next.token === (moment.line + ahead) * lineLength;
+      const next = moments.slice(at).find(isNext);
       if (next) assert.equal(next.kind === 'token' && next.slot, condition + moment.freedPage * lineLength);
     }
   },
 
   '10. live tokens and what the summaries count are all tokens placed, where there are summaries': (history) => {
-    const { condition, lineLength, plan, moments } = history;
+    const { condition, plan, moments } = history;
     if (plan.summaries === 0) return;
+    let placed = 0;
     for (const moment of moments) {
-      const placed = moment.kind === 'token' ? moment.token + 1 : (moment.line + 1) * lineLength;
+      if (moment.kind === 'token') placed++;
       const joined = moment.summaries.reduce((sum, { count }) => sum + count, 0);
       assert.equal(liveTokens(moment).length - condition + joined, placed);
     }
@@ -162,12 +170,19 @@ function liveTokens({ tokens }: Held): number[] {
   return tokens.filter((token) => token >= 0);
 }
 
+/** Lines of which some tokens are placed and others not. */
+function inFlight({ lineLength, plan }: StoreHistory): number {
+  return Math.ceil(lineLength / plan.window);
+}
+
 function checkSurvivors(
-  { condition, lineLength, plan }: StoreHistory,
+  history: StoreHistory,
   moment: StoreMoment & { readonly kind: 'line' },
   before: readonly number[],
 ): void {
-  if (moment.line + 1 < plan.budgetLines) {
+  const { condition, lineLength, plan } = history;
+  const begins = moment.line + inFlight(history);
+  if (begins < plan.budgetLines) {
     assert.deepEqual(moment.tokens, before, 'a line end with a free page left changes nothing');
     return;
   }
@@ -179,7 +194,7 @@ function checkSurvivors(
   const candidates = held
     .filter(({ token }) => isCandidate(token))
     .sort((a, b) => b.score - a.score || b.token - a.token);
-  const vacated = moment.line + 1 === plan.budgetLines ? plan.summaries : 0;
+  const vacated = begins === plan.budgetLines ? plan.summaries : 0;
   assert.equal(candidates.length, plan.survivors + lineLength + vacated);
   assert.equal(candidates.filter(({ token }) => after.has(token)).length, plan.survivors);
   if (moment.scoreError > 0) {

@@ -1,6 +1,6 @@
 /** An image placed token by token into a page table, with slots and regions kept beside it by the plain models. */
 
-import { PageTable } from '../../src/cache/page-table.ts';
+import { isLive, PageTable } from '../../src/cache/page-table.ts';
 import { type CacheOptions, type CachePlan, type PolicyName, planCache } from '../../src/cache/policy.ts';
 import { SCORES } from '../oracle/scores.ts';
 import { SlotModel, StoreModel } from '../oracle/store.ts';
@@ -11,6 +11,8 @@ export interface RunShape {
   readonly lineLength: number;
   readonly condition: number;
   readonly cache: CacheOptions;
+  /** Columns that a line is ahead of the one below; absent: they come one after another. */
+  readonly window?: number;
 }
 
 /** Scores that the line gives to an image token, by its position. */
@@ -20,7 +22,7 @@ export type Attention = (line: number, position: number) => number;
 export type PlainMoment = StoreMoment & {
   /** Tokens that the regions hold, ascending, without the condition's. */
   readonly regions: readonly number[];
-  /** Slots that the table calls live; after a line's end, none of its own. */
+  /** Slots that the token sees by the table; after a line's end, none of its own. */
   readonly live: readonly number[] | undefined;
 };
 
@@ -54,18 +56,24 @@ export function* storeMoments(shape: RunShape, attention: Attention, table: Page
     summaries: hasEvicted ? model.joined.map((joined) => ({ count: joined.length, contents: [...joined] })) : [],
     regions: [...model.held.keys()].map((position) => condition + position).sort((a, b) => a - b),
   });
-  for (let token = 0; token < lines * lineLength; token++) {
-    const line = Math.floor(token / lineLength);
-    const { slot, extent, deadFrom, deadTo } = table.place();
-    slots.slots[slot] = condition + token;
-    const written = contentsOf(condition + token);
-    contents[slot] = written;
-    model.place(token);
-    model.accumulate((position) => attention(line, position));
-    const live = range(0, extent).filter((s) => (s < deadFrom || s >= deadTo) && !(hasEvicted && summarySlots.has(s)));
-    yield { kind: 'token', token, slot, written, live, ...state() };
+  for (let step = 1; step <= lineLength + (lines - 1) * plan.window; step++) {
+    const placement = table.place();
+    for (const [own, { token, line, slot, end }] of placement.lanes.entries()) {
+      if (end === 0) continue; // a stand-in
+      slots.slots[slot] = condition + token;
+      const written = contentsOf(condition + token);
+      contents[slot] = written;
+      model.place(token);
+      model.accumulate((position) => attention(line, position));
+      const live = range(0, slots.slots.length).filter(
+        (s) => isLive(placement, own, s) && !(hasEvicted && summarySlots.has(s)),
+      );
+      yield { kind: 'token', token, slot, written, live, ...state() };
+    }
 
-    if ((token + 1) % lineLength !== 0 || line === lines - 1) continue;
+    if (!placement.endsLine) continue;
+    const line = placement.nextLine - Math.ceil(lineLength / plan.window); // that is whole; none at first
+    const token = placement.lanes[0]!.token;
     const candidates = model.candidates();
     const cell = { layer: 0, head: 0, token };
     const all = SCORES[plan.policy.name as PolicyName](
@@ -86,12 +94,12 @@ export function* storeMoments(shape: RunShape, attention: Attention, table: Page
     }
     if (plan.observe === 'nothing' || plan.observe.queries !== 'image') model.forgetAttention();
     const freedPage = end.kind === 'evict' ? end.leavingPage : undefined;
-    yield { kind: 'line', line, scores, scoreError: 0, freedPage, live: undefined, ...state() };
+    if (line >= 0) yield { kind: 'line', line, scores, scoreError: 0, freedPage, live: undefined, ...state() };
   }
 }
 
-function planOf({ cache, ...grid }: RunShape): CachePlan {
-  return planCache(cache, grid);
+function planOf({ cache, window, ...grid }: RunShape): CachePlan {
+  return planCache(cache, grid, window);
 }
 
 /** Slots with the condition written. */

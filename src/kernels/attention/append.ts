@@ -2,7 +2,7 @@
 
 import { defineKernel } from '../../tensor/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type AttentionShape, type Rotation, type SlotBank, STEP_STRUCT } from './slots.ts';
+import { type AttentionShape, type Rotation, type SlotBank, stepStruct } from './slots.ts';
 
 export interface AttentionInputs {
   /** [R · T, (H + 2 G) · D]: queries, keys, values. */
@@ -15,7 +15,7 @@ export interface AttentionInputs {
   /** [R · T, H · D], filled for the bank's rows. */
   readonly y: Tensor;
   readonly shape: AttentionShape;
-  /** New tokens a row: 1 in a step, all condition tokens in a prefill. */
+  /** New tokens a row: the lanes of a step, all condition tokens in a prefill. */
   readonly tokens: number;
   readonly phase: 'prefill' | 'decode';
 }
@@ -81,9 +81,9 @@ export const BINDINGS = {
   sizes: 'uniform Sizes',
 } as const;
 
-/** WGSL: `turned` and `put`. */
-export const PUT = `
-${STEP_STRUCT}
+/** WGSL: the step, `turned` and `put`. */
+export const put = (lanes: number) => `
+${stepStruct(lanes)}
 struct Sizes { slots: u32, condition: u32, firstRow: u32, tokens: u32, span: u32, parts: u32 }
 const VEC4S = DIM / 4u;
 const HALF = DIM / 2u;
@@ -119,7 +119,7 @@ fn put(lane: u32, cell: u32, token: u32, head: u32, slot: u32, position: u32) {
 const appendKernel = defineKernel(
   'appendPrefill',
   BINDINGS,
-  `${PUT}
+  `${put(1)}
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = sizes.firstRow + group.z;

@@ -7,14 +7,14 @@
  * Source: FlashDecoding, crfm.stanford.edu/2023/10/12/flashdecoding.html.
  */
 
-import { defineKernel } from '../../tensor/kernel.ts';
+import { defineKernel, unroll } from '../../tensor/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type AttentionShape, type SlotBank, STEP_STRUCT } from './slots.ts';
+import { type AttentionShape, type SlotBank, stepStruct } from './slots.ts';
 
 export interface CombineInputs {
   /** [R · T · H, parts, D + 4]: o, then m and l. */
   readonly partial: Tensor;
-  /** e^(score − m of its part), f32 [R · H, S]; with scores. */
+  /** e^(score − m of its part), f32 [R · T · H, S]; with scores. */
   readonly weights: Tensor | undefined;
   readonly scores: Tensor | undefined;
   readonly step: Tensor;
@@ -31,15 +31,26 @@ export function combine({ partial, weights, scores, step, y, shape, bank, tokens
   const { heads, kvHeads, headDim, slots, condition } = shape;
   const sizes = y.runtime.sizes([slots, condition, bank.firstRow, tokens, span, parts]);
   const scored = weights && scores ? { weights, scores, step } : undefined;
-  const constants = { HEADS: heads, KV_HEADS: kvHeads, DIM: headDim, SCORED: scored !== undefined };
+  const constants = {
+    HEADS: heads,
+    KV_HEADS: kvHeads,
+    DIM: headDim,
+    SCORED: scored !== undefined,
+    LANES: scored ? tokens : 1,
+  };
   y.runtime.dispatch(kernel, { partial, ...scored, y, sizes }, constants, [kvHeads, tokens, bank.rows]);
 }
 
-/** WGSL: what a slot's score grows by, a new token's and the first observed of a line beginning anew. */
-export const ADD_SCORE = `
-fn addScore(cell: u32, s: u32, share: f32) {
-  let at = cell * sizes.slots + s;
-  scores[at] = select(scores[at], 0.0, step.isFresh == 1 || s == step.slot) + share;
+/**
+ * WGSL: what a slot's score grows by, a new token's and the first observed of a line beginning anew. Every lane has scores
+ * of its own, which the end of a line adds up: lanes of a row are computed side by side.
+ */
+export const addScore = (lanes: number) => `
+fn addScore(group: vec3u, groups: vec3u, head: u32, s: u32, share: f32) {
+  let at = ((group.y * groups.z + group.z) * KV_HEADS + head) * sizes.slots + s;
+  var isNew = step.isFresh == 1;
+  ${unroll(lanes, (j) => `isNew = isNew || s == step.lanes[${j}].slot;`)}
+  scores[at] = select(scores[at], 0.0, isNew) + share;
 }`;
 
 const kernel = defineKernel(
@@ -52,13 +63,13 @@ const kernel = defineKernel(
     step: 'uniform Step',
     sizes: 'uniform Sizes',
   },
-  ({ SCORED }) => `
-${SCORED ? STEP_STRUCT : ''}
+  ({ SCORED, LANES }) => `
+${SCORED ? stepStruct(Number(LANES)) : ''}
 struct Sizes { slots: u32, condition: u32, firstRow: u32, tokens: u32, span: u32, parts: u32 }
 const VEC4S = DIM / 4u;
 const GROUP = HEADS / KV_HEADS;
 const THREADS = 64u;
-${SCORED ? ADD_SCORE : ''}
+${SCORED ? addScore(Number(LANES)) : ''}
 fn partOf(h: u32, group: vec3u, p: u32) -> u32 {
   return (((group.z * sizes.tokens + group.y) * HEADS + h) * sizes.parts + p) * (VEC4S + 1u);
 }
@@ -75,7 +86,11 @@ fn all(h: u32, group: vec3u) -> vec2f {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let token = (sizes.firstRow + group.z) * sizes.tokens + group.y;
   for (var i = lane; i < GROUP * VEC4S; i += THREADS) {
     let h = group.x * GROUP + i / VEC4S;
@@ -90,15 +105,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   ${
     SCORED
       ? `
-  if (step.observed == 0) { return; }
+  let observed = step.lanes[group.y].observed;
+  if (observed == 0) { return; }
   for (var s = sizes.condition + lane; s < step.extent; s += THREADS) {
     var sum = 0.0;
     for (var h = group.x * GROUP; h < (group.x + 1u) * GROUP; h++) {
       let joined = all(h, group);
       let own = exp(partial[partOf(h, group, s / sizes.span) + VEC4S].x - joined.x);
-      sum += weights[(group.z * HEADS + h) * sizes.slots + s] * own / (joined.y * f32(GROUP * step.observed));
+      sum += weights[((group.z * sizes.tokens + group.y) * HEADS + h) * sizes.slots + s] * own / (joined.y * f32(GROUP * observed));
     }
-    addScore(group.z * KV_HEADS + group.x, s, sum);
+    addScore(group, groups, group.x, s, sum);
   }`
       : ''
   }

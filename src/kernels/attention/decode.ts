@@ -5,6 +5,9 @@
  *     y[r, t, h] = Σ_s softmax(q · k_s / √D + log n_s)_s v_s          n_s: tokens in a summary, else 1
  *     score[r, g, s] += mean over the heads h of g of softmax(...)_s / queries observed
  *
+ * With lines in parallel a step has several new tokens a row, one of each line in flight: a token sees its own line up to
+ * itself, older lines as far as they are fed, this step included, and of newer lines nothing.
+ *
  * One workgroup a row, KV head and new token, which reads each key and value once for all its query heads. A thread
  * computes whole scores for its own slots, so no reduction stands in the inner loop; keys are stored [chunk of 4
  * channels][slot] for that, values [slot][chunk]. Weights lie in workgroup memory; where they do not fit, or where rows
@@ -13,8 +16,8 @@
  */
 
 import { type Constants, defineKernel, unroll } from '../../tensor/kernel.ts';
-import { type AttentionInputs, BINDINGS, common, PUT } from './append.ts';
-import { ADD_SCORE, combine } from './combine.ts';
+import { type AttentionInputs, BINDINGS, common, put } from './append.ts';
+import { addScore, combine } from './combine.ts';
 
 /** Weights that a workgroup keeps: with the reductions, less than 16 KB at any number of slots. */
 const MOST_WEIGHTS = 1024;
@@ -52,6 +55,7 @@ export function decodeAttention(inputs: AttentionInputs): void {
       ...constants,
       MOST: most,
       DECODING: phase === 'decode',
+      LANES: phase === 'decode' ? tokens : 1,
       SCORED: scores !== undefined,
       SPLIT: isSplit,
       SUMMARIES: shape.hasSummaries && phase === 'decode',
@@ -63,27 +67,30 @@ export function decodeAttention(inputs: AttentionInputs): void {
 
 const kernel = defineKernel('decodeAttention', BINDINGS, attentionBody);
 
-function attentionBody({ HEADS, KV_HEADS, DECODING, SCORED, SPLIT, SUMMARIES }: Constants): string {
+function attentionBody({ HEADS, KV_HEADS, DECODING, LANES, SCORED, SPLIT, SUMMARIES }: Constants): string {
   const group = Number(HEADS) / Number(KV_HEADS);
+  const lanes = Number(LANES);
   const each = (piece: (g: number) => string) => unroll(group, piece);
+  const inNoHole = Array.from({ length: lanes }, (_, j) => `!(s >= from${j} && s < step.lanes[${j}].end)`).join(' && ');
   const storeWeights = `
-  if (step.observed > 0) {
+  if (step.lanes[group.y].observed > 0) {
     for (var i = lane; i < live; i += THREADS) {
-      ${each((g) => `weights[(group.z * HEADS + head * GROUP + ${g}u) * sizes.slots + first + i] = weight[${g}u * MOST + i];`)}
+      ${each((g) => `weights[((group.z * sizes.tokens + group.y) * HEADS + head * GROUP + ${g}u) * sizes.slots + first + i] = weight[${g}u * MOST + i];`)}
     }
   }`;
   const addScores = `
-  if (step.observed > 0) {
-    ${each((g) => `let share${g} = 1.0 / (sumOf(${g}u) * f32(GROUP * step.observed));`)}
+  let observed = step.lanes[group.y].observed;
+  if (observed > 0) {
+    ${each((g) => `let share${g} = 1.0 / (sumOf(${g}u) * f32(GROUP * observed));`)}
     for (var i = lane; i < live; i += THREADS) {
       let s = first + i;
       if (s < sizes.condition) { continue; }
       var sum = 0.0;
       ${each((g) => `sum += weight[${g}u * MOST + i] * share${g};`)}
-      addScore(cell, s, sum);
+      addScore(group, groups, head, s, sum);
     }
   }`;
-  return `${PUT}
+  return `${put(lanes)}
 const GROUP = HEADS / KV_HEADS;
 const PARTS = THREADS / VEC4S;
 var<workgroup> query: array<vec4f, GROUP * VEC4S>;
@@ -92,7 +99,7 @@ var<workgroup> mosts: array<f32, GROUP * THREADS>;
 var<workgroup> sums: array<f32, GROUP * PARTS>;
 var<workgroup> totals: array<vec4f, GROUP * THREADS>;
 ${SPLIT ? `fn at(h: u32, group: vec3u, part: u32) -> u32 { return (((group.z * sizes.tokens + group.y) * HEADS + h) * sizes.parts + part) * (VEC4S + 1u); }` : ''}
-${SCORED && !SPLIT ? ADD_SCORE : ''}
+${SCORED && !SPLIT ? addScore(lanes) : ''}
 fn sumOf(g: u32) -> f32 {
   var sum = 0.0;
   for (var i = 0u; i < PARTS; i++) { sum += sums[g * PARTS + i]; }
@@ -100,7 +107,11 @@ fn sumOf(g: u32) -> f32 {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let row = sizes.firstRow + group.z;
   let head = group.x % KV_HEADS;
   let part = group.x / KV_HEADS;
@@ -108,15 +119,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let start = rowOffsets[2 * row];
   let shift = rowOffsets[2 * row + 1];
   let first = part * sizes.span;
+  let token = row * sizes.tokens + group.y;
   ${
     DECODING
-      ? `let token = row;
-  let position = sizes.condition + step.token - shift;
+      ? `let position = sizes.condition + step.lanes[group.y].token - shift;
   let extent = step.extent;
   let live = min(max(extent, first) - first, sizes.span);
-  if (step.slot - first < live) { put(lane, cell, token, head, step.slot, position); }`
-      : `let token = row * sizes.tokens + group.y;
-  let position = group.y - min(group.y, shift);
+  // new keys of older lines too, though their own lanes put them: the same bits, so that it does not matter who comes first
+  ${unroll(lanes, (j) => `if (${j}u <= group.y && step.lanes[${j}].slot - first < live) { put(lane, cell, row * LANES + ${j}u, head, step.lanes[${j}].slot, sizes.condition + step.lanes[${j}].token - shift); }`)}
+  let newest = step.lanes[group.y].slot;
+  ${unroll(lanes, (j) => `let from${j} = select(step.lanes[${j}].first, step.lanes[${j}].slot + 1, ${j}u <= group.y);`)}`
+      : `let position = group.y - min(group.y, shift);
   let extent = group.y + 1;
   let live = min(max(extent, first) - first, sizes.span);`
   }
@@ -130,7 +143,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var i = lane; i < live; i += THREADS) {
     let s = first + i;
     ${each((g) => `var score${g} = -3.0e38;`)}
-    var isLive = ${DECODING ? 's >= start && !(s >= step.deadFrom && s < step.deadTo)' : 's >= start || s == group.y'};
+    var isLive = ${DECODING ? `s == newest || (s >= start && ${inNoHole})` : 's >= start || s == group.y'};
     ${
       SUMMARIES
         ? `var bonus = 0.0;

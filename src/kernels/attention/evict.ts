@@ -20,7 +20,7 @@
 
 import { type Constants, defineKernel, type Kernel } from '../../tensor/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type AttentionShape, type SlotBank, STEP_STRUCT } from './slots.ts';
+import { type AttentionShape, type SlotBank, stepStruct } from './slots.ts';
 
 export interface EvictOptions {
   readonly bank: SlotBank;
@@ -82,7 +82,7 @@ const BINDINGS = {
   sizes: 'uniform Sizes',
 } as const;
 
-const SHARED = `${STEP_STRUCT}
+const SHARED = `${stepStruct()}
 struct Sizes {
   slots: u32, condition: u32, anchors: u32, survivors: u32, summaries: u32, lineLength: u32, most: u32,
   firstRow: u32, layer: u32,

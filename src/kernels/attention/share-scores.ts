@@ -7,7 +7,7 @@ import { type Constants, defineKernel } from '../../tensor/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
 export interface ShareOptions {
-  /** [rows, G, S] of some rows. */
+  /** [lanes, rows, G, S] of some rows: of the first lane, which have been added up. */
   readonly scores: Tensor;
   /** Scores of the rows' partners, where those lie in another bank; else rows and partners lie in `scores`, in halves. */
   readonly partners: Tensor | undefined;
@@ -16,7 +16,7 @@ export interface ShareOptions {
 }
 
 export function shareScores({ scores, partners, byHeads, byRows }: ShareOptions): void {
-  const [rows = 0, heads = 0, slots = 0] = scores.shape;
+  const [, rows = 0, heads = 0, slots = 0] = scores.shape;
   const pairsInside = byRows && !partners;
   const owners = pairsInside ? rows / 2 : rows;
   const cells = owners * (byHeads ? 1 : heads);

@@ -38,18 +38,27 @@ export interface AttentionShape {
   readonly hasSummaries: boolean;
 }
 
-/** What changes with every token; the order is that of `STEP_STRUCT`. A slot s is live when s < extent and not deadFrom <= s < deadTo. */
-export interface Step {
-  /** Of the image. */
+/** A token of a step, of every row: one of each line in flight, from the oldest line to the newest. */
+export interface StepLane {
+  /** Place in the image that key, value and angle are of. */
   readonly token: number;
-  /** Where its key and value go. */
+  /** Where key and value go. */
   readonly slot: number;
+  /** Slots [first, end) are the page of its line: dead for older lanes, and from its slot on for the others. */
+  readonly first: number;
+  readonly end: number;
+  /** Place whose id is fed, and place that is drawn; undefined: none. */
+  readonly source: number;
+  readonly draws: number | undefined;
+}
+
+/** What changes with every step; the order is that of `stepStruct`. */
+export interface Step {
+  /** No slot from here on is live. */
   readonly extent: number;
-  readonly deadFrom: number;
-  readonly deadTo: number;
-  /** How many queries' attention the scores are the mean of; 0: this token's is not observed. */
+  /** How many queries' attention the scores are the mean of; 0: this step's are not observed. */
   readonly observed: number;
-  /** 1: the scores begin anew with this token. */
+  /** 1: the scores begin anew with this step. */
   readonly isFresh: number;
   /** Live slots that are summaries. */
   readonly summariesFrom: number;
@@ -58,19 +67,33 @@ export interface Step {
   readonly leavingSlot: number;
   /** 1: evicts for the first time, so that the summaries' slots hold tokens. */
   readonly isFirst: number;
+  readonly lanes: readonly StepLane[];
 }
 
-export const STEP_WORDS = 12;
+const HEAD_WORDS = 8;
+const LANE_WORDS = 8;
 
-export const STEP_STRUCT = `
+/** A token that draws nothing. */
+const NOTHING = 0xffffffff;
+
+export function stepLength(lanes: number): number {
+  return HEAD_WORDS + LANE_WORDS * lanes;
+}
+
+/** WGSL of a step of so many lanes; kernels that ask for none may bind a longer one. */
+export const stepStruct = (lanes = 1) => `
+struct Lane { token: u32, slot: u32, first: u32, end: u32, source: u32, draws: u32, observed: u32, spare: u32 }
 struct Step {
-  token: u32, slot: u32, extent: u32, deadFrom: u32, deadTo: u32, observed: u32, isFresh: u32,
-  summariesFrom: u32, summariesTo: u32, leavingSlot: u32, isFirst: u32, spare: u32,
+  token: u32, extent: u32, isFresh: u32, summariesFrom: u32, summariesTo: u32, leavingSlot: u32, isFirst: u32, spare: u32,
+  lanes: array<Lane, ${lanes}>,
 }`;
 
 export function stepWords(step: Step): Uint32Array<ArrayBuffer> {
-  const { token, slot, extent, deadFrom, deadTo, observed, isFresh } = step;
-  const { summariesFrom, summariesTo, leavingSlot, isFirst } = step;
-  const first = [token, slot, extent, deadFrom, deadTo, observed, isFresh];
-  return Uint32Array.of(...first, summariesFrom, summariesTo, leavingSlot, isFirst, 0);
+  const { extent, observed, isFresh, summariesFrom, summariesTo, leavingSlot, isFirst, lanes } = step;
+  const head = [lanes[0]?.token ?? 0, extent, isFresh, summariesFrom, summariesTo, leavingSlot, isFirst, 0];
+  // the query of a stand-in, which has no page, is not observed: the token that it stands for will be
+  const words = lanes.map(({ token, slot, first, end, source, draws }) => [
+    ...[token, slot, first, end, source, draws ?? NOTHING, end > 0 ? observed : 0, 0],
+  ]);
+  return Uint32Array.from([...head, ...words.flat()]);
 }

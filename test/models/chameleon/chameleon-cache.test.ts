@@ -37,7 +37,7 @@ describe('Lumina-mGPT with few lines', () => {
   /** Tokens of the image in the live slots of each (row, head) of a layer, ascending. */
   async function liveTokens(store: KvStore, layer: number, lineLength: number): Promise<number[][]> {
     const positions = await store.banks.positions(layer);
-    const free = store.table.currentPage;
+    const [free] = store.table.currentPages;
     return Array.from({ length: positions.length / store.slots }, (_, cell) =>
       [...positions.subarray(cell * store.slots, (cell + 1) * store.slots)]
         .filter((_, slot) => slot >= CONDITION && Math.floor((slot - CONDITION) / lineLength) !== free)

@@ -1,0 +1,15 @@
+/** How a caller asks for lines in parallel. */
+
+import { required, whole } from '../tensor/checks.ts';
+import type { OptionTable } from '../tensor/options.ts';
+
+/** Lines in parallel, for those who wait for one image: fewer steps, each with more tokens. */
+export interface ParallelOptions {
+  /**
+   * Columns that a line is ahead of the one below it, up to a whole line: an image takes line length + (lines - 1) · window
+   * steps. What is lost: a token does not see what lies above it and more than so many columns to the right.
+   */
+  readonly window: number;
+}
+
+export const PARALLEL: OptionTable<ParallelOptions>['options'] = { window: required(whole(1)) };
