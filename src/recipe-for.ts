@@ -22,7 +22,7 @@ import { VERSION } from './version.ts';
  * await writeFile('second.png', encodePng(images[1], recipeFor(model, options, 1)));
  */
 export function recipeFor<Prompt>(
-  model: Pick<ImageModel<Prompt>, 'name' | 'defaults' | 'grid'>,
+  model: Pick<ImageModel<Prompt>, 'name' | 'origin' | 'defaults' | 'grid'>,
   given: GenerateOptions<Prompt>,
   image: number,
   loaded: Readonly<Record<string, string>> = {},
@@ -35,7 +35,7 @@ export function recipeFor<Prompt>(
   const { policy } = planCache(options.cache ?? {}, model.grid(options.prompt), parallel?.window);
   return {
     version: VERSION,
-    model: model.name,
+    model: model.origin ?? model.name,
     prompt: recipePrompt(prompt, image),
     sampling: samplingOfImages(sampling, imagesOf(prompt))[image]!,
     cache: { ...options.cache, policy: policy.name as PolicyName },

@@ -2,6 +2,7 @@
 
 import type { ParallelOptions } from './cache/parallel-options.ts';
 import type { CacheOptions } from './cache/policy.ts';
+import type { ModelOrigin } from './models/image-model.ts';
 import type { ImageSampling } from './sampler.ts';
 import { FormatError } from './tensor/errors.ts';
 
@@ -15,8 +16,8 @@ export type RecipePrompt =
 export interface Recipe {
   /** Of rasterline. */
   readonly version: string;
-  /** Name of the model, as `loadModel` takes it. */
-  readonly model: string;
+  /** As `loadModel` takes it: a name, or a family and a configuration. */
+  readonly model: string | ModelOrigin;
   readonly prompt: RecipePrompt;
   /** Every number of the draw; `firstImage` is the image's place in its batch, so that it can be drawn alone. */
   readonly sampling: ImageSampling;
@@ -63,7 +64,7 @@ export function recipeOfJson(place: string, json: string): Recipe {
   const strings = isRecord(loaded) && Object.values(loaded ?? {}).every((value) => typeof value === 'string');
   if (
     typeof version !== 'string' ||
-    typeof model !== 'string' ||
+    !(typeof model === 'string' || (isRecord(model) && typeof model.family === 'string' && isRecord(model.config))) ||
     !strings ||
     ![prompt, sampling, cache].every(isRecord)
   )

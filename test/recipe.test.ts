@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { decode, encode } from 'fast-png';
+import { checkModel, modelDefinition } from '../src/models/registry.ts';
 import { encodePng, readRecipe } from '../src/png.ts';
 import { recipeText } from '../src/recipe.ts';
 import { recipeFor } from '../src/recipe-for.ts';
@@ -47,6 +48,22 @@ describe('a recipe', () => {
     assert.equal(version, VERSION);
   });
 
+  it('names the family and the configuration of a model of any size, which define the same again', () => {
+    const model = { family: 'llamagen', config: { layers: 2, heads: 2, width: 64, side: 4 } } as const;
+    const { name, origin, defaults, grid, geometry } = modelDefinition(model, { vqPreset: 'vq-ds8' });
+    const made = recipeFor(
+      { name, ...(origin && { origin }), defaults, grid: () => grid },
+      { prompt: { classes: [1] } },
+      0,
+    );
+
+    const recipe = readRecipe(encodePng(PICTURE, made));
+
+    assert.deepEqual(recipe.model, { ...model, config: { ...model.config, vq: 'vq-ds8' } });
+    const again = modelDefinition(checkModel(recipe.model));
+    assert.deepEqual([again.geometry, again.vq], [geometry, modelDefinition(model, { vqPreset: 'vq-ds8' }).vq]);
+  });
+
   it('says to any viewer what was drawn', () => {
     const text = recipeText(recipeFor(MODEL, { prompt: { prompts: ['a cow'] } }, 0));
     assert.equal(text.Description, 'a cow');
@@ -69,6 +86,10 @@ describe('a recipe', () => {
       [withText('null'), /p\.png: expected a recipe with version/],
       [
         withText('{"version":"1","model":"emoji","prompt":{},"sampling":{},"cache":{},"loaded":{"vq":1}}'),
+        /with version/,
+      ],
+      [
+        withText('{"version":"1","model":{"family":"llamagen"},"prompt":{},"sampling":{},"cache":{},"loaded":{}}'),
         /with version/,
       ],
     ];

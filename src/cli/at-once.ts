@@ -4,6 +4,7 @@ import { freemem } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { CacheOptions } from '../cache/policy.ts';
 import type { WeightDtype } from '../models/family.ts';
+import type { FamilyModel } from '../models/registry.ts';
 import { imagesThatFit } from '../runs.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import { megabytes, number } from './options.ts';
@@ -37,7 +38,7 @@ export async function imagesAtOnce(
     loaded,
   }: {
     readonly flags: AtOnceFlags;
-    readonly name: string;
+    readonly name: string | FamilyModel;
     readonly cache: CacheOptions;
     readonly loaded: Readonly<Record<string, string>>;
   },

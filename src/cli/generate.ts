@@ -7,7 +7,7 @@ import { type Journal, parseJournal } from '../journal.ts';
 import type { ModelDefinition } from '../models/family.ts';
 import type { ClassPrompt } from '../models/llamagen/condition.ts';
 import { DTYPE } from '../models/load-model.ts';
-import { EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, modelDefinition, type Prompt } from '../models/registry.ts';
+import { checkModel, EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, modelDefinition, type Prompt } from '../models/registry.ts';
 import type { ImageSize } from '../models/text/prompt.ts';
 import { readRecipe } from '../png.ts';
 import { imagesOf } from '../prompt-list.ts';
@@ -79,7 +79,8 @@ async function run(flags: GenerateFlags): Promise<void> {
   const { driver, out = resumed?.out ?? 'out.png', from } = flags;
   expectPng(out);
   const before = from === undefined ? resumed : await recipeOf(from);
-  const name = flags.model ?? before?.model ?? (flags.prompt ? EMBEDDED_TEXT_MODEL : EMBEDDED_MODEL);
+  const name =
+    flags.model ?? (before && checkModel(before.model)) ?? (flags.prompt ? EMBEDDED_TEXT_MODEL : EMBEDDED_MODEL);
   const { firstImage } = flags;
   const sampling = { ...before?.sampling, ...samplingOf(flags), ...defined({ firstImage }) };
   const cache = { ...before?.cache, ...cacheOptions(flags) };

@@ -2,7 +2,7 @@
 
 import type { ImageModel } from '../models/image-model.ts';
 import { type LoadModelOptions, loadModel } from '../models/load-model.ts';
-import { modelName, type Prompt } from '../models/registry.ts';
+import { checkModel, type FamilyModel, type Prompt } from '../models/registry.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import type { DeviceError } from '../tensor/errors.ts';
 import { Runtime } from '../tensor/runtime.ts';
@@ -11,7 +11,7 @@ import { type Progress, progressBar } from './progress.ts';
 
 export interface WhichModel {
   readonly driver: Driver;
-  readonly name: string;
+  readonly name: string | FamilyModel;
   /** How it is loaded, as `--dtype`, `--checkpoint` and the like say. */
   readonly loaded: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
@@ -58,7 +58,7 @@ async function load({ driver, name, loaded, signal }: WhichModel, compiling: Pro
   });
   process.stderr.write(`${runtime.description}\n`);
   try {
-    return await loadModel(runtime, modelName(name), {
+    return await loadModel(runtime, checkModel(name), {
       ...(loaded as LoadModelOptions),
       ...hubEnvironment(),
       onProgress: ({ loadedBytes, totalBytes }) => loading.update(loadedBytes, totalBytes),

@@ -3,7 +3,7 @@
 import type { MatrixDtype } from '../kernels/linear/weight.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { PromptKinds } from './check-prompt.ts';
-import type { Geometry, ImageModel, LineGrid } from './image-model.ts';
+import type { Geometry, ImageModel, LineGrid, ModelOrigin } from './image-model.ts';
 import type { TransformersConfig } from './parts/transformers-config.ts';
 import type { VqConfig } from './parts/vq/config.ts';
 import type { TextTokenizer } from './text/tokenizer/tokenizer.ts';
@@ -40,6 +40,8 @@ export type LoadedParts<Defined extends Parts> = {
 /** A model of some family at some size, its weights still in the checkpoints. */
 export interface ModelDefinition<Prompt, Defined extends Parts = Parts> {
   readonly name: string;
+  /** See `ImageModel.origin`. */
+  readonly origin?: ModelOrigin;
   /** Of the image that is drawn when a prompt asks for no other. */
   readonly grid: LineGrid;
   readonly geometry: Geometry;

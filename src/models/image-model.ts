@@ -61,9 +61,17 @@ export interface Condition {
   [Symbol.dispose](): void;
 }
 
+/** A family, and the configuration that its model has. */
+export interface ModelOrigin {
+  readonly family: string;
+  readonly config: object;
+}
+
 /** A model of some family at some size, with its weights on the GPU. */
 export interface ImageModel<Prompt> {
   readonly name: string;
+  /** Of a model without a released name: what `loadModel` was asked for. */
+  readonly origin?: ModelOrigin;
   readonly runtime: Runtime;
   readonly geometry: Geometry;
   /** Storage of keys and values. */

@@ -34,7 +34,7 @@ export async function openModel<Prompt extends object>(
   definition: ModelDefinition<Prompt>,
   { checkpoints, ...options }: ModelOptions & { readonly checkpoints: Checkpoints },
 ): Promise<ImageModel<Prompt>> {
-  const { name, geometry, imageTokens, rounding, defaults, vq, promptKinds } = definition;
+  const { name, origin, geometry, imageTokens, rounding, defaults, vq, promptKinds } = definition;
   const { dtype = 'f16', tokenizer } = options;
   if (tokenizer) definition.expectTokenizer?.(tokenizer);
   const parts = Object.entries(definition.parts).flatMap(([part, file]: [string, PartDefinition]) => {
@@ -58,6 +58,7 @@ export async function openModel<Prompt extends object>(
     const model = await definition.model(layers, { runtime, tokenizer });
     return {
       name,
+      ...(origin && { origin }),
       runtime,
       geometry,
       kvDtype: floatDtype(dtype),

@@ -96,8 +96,9 @@ export function modelDefinition(
   const model = checkModel(given);
   const overrides = vqPreset === undefined ? {} : { vq: vqPreset };
   if (typeof model === 'string') return PRESETS.get(model)!(model, overrides); // there is one of that name
-  const { family, config = {} } = model;
-  return FAMILIES[family].define(family, { ...config, ...overrides } as never); // which refuses what is not its own
+  const { family } = model;
+  const config = { ...model.config, ...overrides };
+  return { ...FAMILIES[family].define(family, config as never), origin: { family, config } }; // refuses what is not its own
 }
 
 /** Reads a config.json. Throws OptionError for a family whose checkpoints bring none. */
