@@ -18,10 +18,10 @@ describe('an attack', () => {
       outfile: MAIN,
     });
 
-    const { code, text } = await run(['--seed', '1', '--seconds', '30']);
+    const { code, text } = await run(['--seed', '1', '--seconds', '30', '--driver', 'null']);
 
     assert.equal(code, 0, text);
-    for (const name of ['files', 'options', 'servers', 'faults'])
+    for (const name of ['files', 'options', 'servers', 'faults', 'models'])
       assert.match(text, new RegExp(`^${name} +[1-9]\\d*`, 'm'));
   });
 

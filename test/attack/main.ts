@@ -1,6 +1,6 @@
 /**
- * `npm run attack`: mutated files, wrong options, hostile servers and faults, each in a process of its own that is watched
- * from outside. Ends with 1 if anything but a right or a typed end was seen. Bounded in time, on loopback alone.
+ * `npm run attack`: mutated files, wrong options, hostile servers, faults and whole runs of damaged models, each in a
+ * process of its own that is watched from outside. Ends with 1 if anything but a right or a typed end was seen. Bounded in time, on loopback alone.
  *
  *     npm run attack -- --seed 7 --seconds 240 --only files
  */
@@ -8,21 +8,26 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import type { Driver } from '../../src/tensor/device/adapter.ts';
 import { type Attack, chance, type Ended, ended, type Outcome } from './attack.ts';
 import { faultsAttack } from './faults.ts';
 import { filesAttack } from './files.ts';
+import { modelsAttack } from './models.ts';
 import { optionsAttack } from './options.ts';
 import { serversAttack } from './servers.ts';
 
-const ATTACKS: Readonly<Record<string, () => Promise<Attack>>> = {
+const ATTACKS: Readonly<Record<string, (driver: Driver) => Promise<Attack>>> = {
   files: filesAttack,
   options: optionsAttack,
   servers: serversAttack,
   faults: faultsAttack,
+  models: modelsAttack,
 };
 
 /** Far above the second that a case may take: machines are shared. */
 const HANG_MS = 30_000;
+/** An attack that draws compiles first. */
+const BEGIN_MS = 300_000;
 const HEAP_MB = 1024;
 const OUTCOMES: readonly Outcome[] = ['right', 'typed', 'raw', 'crash', 'hang', 'over'];
 
@@ -31,11 +36,13 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
     seconds: { type: 'string', default: '240' },
     only: { type: 'string', default: Object.keys(ATTACKS).join(',') },
+    driver: { type: 'string', default: 'auto' },
     worker: { type: 'string' },
     from: { type: 'string', default: '0' },
   },
 });
 const seed = Number(values.seed);
+const driver = values.driver as Driver;
 
 if (values.worker) await work(values.worker, Number(values.from), Number(values.seconds));
 else process.exitCode = await lead(values.only.split(','), Number(values.seconds));
@@ -43,7 +50,7 @@ else process.exitCode = await lead(values.only.split(','), Number(values.seconds
 /** The cases from `from` on, one after the other, told as they begin and end. */
 async function work(name: string, from: number, seconds: number): Promise<void> {
   const send = (message: object) => new Promise((resolve) => process.send?.(message, resolve));
-  const attack = await ATTACKS[name]!();
+  const attack = await ATTACKS[name]!(driver);
   const until = Date.now() + seconds * 1000;
   for (let index = from; Date.now() < until && index < (attack.count ?? Number.POSITIVE_INFINITY); index++) {
     await send({ begun: index });
@@ -93,7 +100,7 @@ async function watched(name: string, seconds: number): Promise<Ended[]> {
 function watchedOnce(name: string, from: number, seconds: number, ends: Ended[]): Promise<Ended | undefined> {
   const child = fork(
     fileURLToPath(import.meta.url),
-    ['--worker', name, '--seed', String(seed), '--from', String(from), '--seconds', String(seconds)],
+    ['--worker', name, '--seed', `${seed}`, '--from', `${from}`, '--seconds', `${seconds}`, '--driver', driver],
     {
       execArgv: [`--max-old-space-size=${HEAP_MB}`, '--enable-source-maps'],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -108,7 +115,7 @@ function watchedOnce(name: string, from: number, seconds: number, ends: Ended[])
     isHung = true;
     child.kill('SIGKILL');
   };
-  let timer = setTimeout(hang, HANG_MS);
+  let timer = setTimeout(hang, BEGIN_MS);
   child.on('message', (message: Partial<Ended> & { readonly begun?: number }) => {
     clearTimeout(timer);
     timer = setTimeout(hang, HANG_MS);

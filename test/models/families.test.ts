@@ -130,7 +130,10 @@ describe('families', () => {
       [{ family: 'llamagen', confg: OWN }, /^model: expected no option 'confg', got one; did you mean config\?/],
       [{}, /^family: expected one of/],
       [{ family: 'llamagen', config: { ...OWN, wdth: 64 } }, /did you mean width\?/],
-      [{ family: 'llamagen', config: { ...OWN, layers: undefined } }, /^layers: expected a whole number from 1, got/],
+      [
+        { family: 'llamagen', config: { ...OWN, layers: undefined } },
+        /^layers: expected a whole number from 1 to 1024, got/,
+      ],
       [{ family: 'llamagen', config: { ...OWN, width: 66 } }, /^width: expected a multiple of 4 for each of 4 heads/],
       [{ family: 'llamagen', config: { ...OWN, kvHeads: 3 } }, /^heads: expected a multiple of the 3 kvHeads/],
       [{ family: 'llamagen', config: { ...OWN, condition: { kind: 'class' } } }, /^condition\.classes: expected/],

@@ -3,7 +3,7 @@
 import { nested } from '../../tensor/checks.ts';
 import { FormatError } from '../../tensor/errors.ts';
 import { checkOptions, type OptionTable } from '../../tensor/options.ts';
-import { expectSharedHeads, ID, SIZE } from '../parts/config-checks.ts';
+import { expectSharedHeads, ID, SIDE, SIZE } from '../parts/config-checks.ts';
 import { LLAMA_OPTIONS, type LlamaConfig } from '../parts/llama.ts';
 import {
   llamaFromTransformers,
@@ -55,7 +55,7 @@ const TABLE: OptionTable<Omit<ChameleonOptions, 'vq'> & { readonly vq?: VqConfig
   options: {
     ...LLAMA_OPTIONS,
     vocabulary: SIZE,
-    grids: SIZE,
+    grids: SIDE,
     tokens: nested<ChameleonTokens>({ imageStart: ID, size: ID, newline: ID, firstCode: ID }),
     vq: nested(VQ_OPTIONS),
     mostPromptTokens: SIZE,

@@ -3,7 +3,7 @@
 import { nested, required, whole } from '../../tensor/checks.ts';
 import { OptionError } from '../../tensor/errors.ts';
 import { checkOptions, type OptionTable } from '../../tensor/options.ts';
-import { expectSharedHeads, SIZE } from '../parts/config-checks.ts';
+import { DEPTH, expectSharedHeads, SIDE, SIZE } from '../parts/config-checks.ts';
 import { LLAMA_OPTIONS, type LlamaConfig } from '../parts/llama.ts';
 import {
   llamaFromTransformers,
@@ -44,12 +44,12 @@ const TABLE: OptionTable<Omit<JanusOptions, 'vq'> & { readonly vq?: VqConfig }> 
   place: 'config',
   options: {
     ...LLAMA,
-    layers: required(SIZE),
+    layers: required(DEPTH),
     heads: required(SIZE),
     width: required(SIZE),
     intermediateSize: required(SIZE),
     vocabulary: SIZE,
-    side: SIZE,
+    side: SIDE,
     headWidth: SIZE,
     vq: nested(VQ_OPTIONS),
     mostPromptTokens: SIZE,

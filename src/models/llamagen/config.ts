@@ -4,7 +4,7 @@ import { nested, oneOf, required } from '../../tensor/checks.ts';
 import { OptionError } from '../../tensor/errors.ts';
 import { type Check, checkOptions, checkValue, type OptionTable } from '../../tensor/options.ts';
 import type { SamplingDefaults } from '../image-model.ts';
-import { EPSILON, expectSharedHeads, ROPE_BASE, SAMPLING_OPTIONS, SIZE } from '../parts/config-checks.ts';
+import { DEPTH, EPSILON, expectSharedHeads, ROPE_BASE, SAMPLING_OPTIONS, SIDE, SIZE } from '../parts/config-checks.ts';
 import { FLAN_T5_XL, T5_OPTIONS, type T5Config } from '../parts/t5/config.ts';
 import { VQ_OPTIONS, type VqConfig, vqPreset, withVqSizes } from '../parts/vq/config.ts';
 
@@ -58,10 +58,10 @@ interface CaptionOptions {
 type Sized<Options> = Omit<Options, 'vq'> & { readonly vq?: VqConfig };
 
 const TABLE: OptionTable<Omit<Sized<LlamaGenOptions>, 'condition'>>['options'] = {
-  layers: required(SIZE),
+  layers: required(DEPTH),
   heads: required(SIZE),
   width: required(SIZE),
-  side: required(SIZE),
+  side: required(SIDE),
   kvHeads: SIZE,
   intermediateSize: SIZE,
   vocabulary: SIZE,

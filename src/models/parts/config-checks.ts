@@ -5,8 +5,14 @@ import { OptionError } from '../../tensor/errors.ts';
 import type { OptionTable } from '../../tensor/options.ts';
 import type { SamplingDefaults } from '../image-model.ts';
 
-/** A size, or a count. */
-export const SIZE = whole(1);
+/** A size, or a count. Each limit is far above any model's: what follows from a damaged configuration is computed at once. */
+export const SIZE = whole(1, 2 ** 24);
+
+/** Layers, or blocks of a level: each has tensors that are listed. */
+export const DEPTH = whole(1, 1024);
+
+/** A side of the image, in tokens or in grids of them. */
+export const SIDE = whole(1, 2048);
 
 /** An id of a vocabulary. */
 export const ID = required(whole(0));

@@ -4,7 +4,7 @@ import { multipleOf } from '../../tensor/checks.ts';
 import type { OptionTable } from '../../tensor/options.ts';
 import { paddedEpsilon } from '../weights/padding.ts';
 import { matrix, tensor, values } from '../weights/weight-spec.ts';
-import { EPSILON, ROPE_BASE, SIZE } from './config-checks.ts';
+import { DEPTH, EPSILON, ROPE_BASE, SIZE } from './config-checks.ts';
 
 export interface LlamaConfig {
   readonly layers: number;
@@ -22,7 +22,7 @@ export interface LlamaConfig {
 
 /** As a caller gives them, who may leave out what a family knows. */
 export const LLAMA_OPTIONS: OptionTable<Partial<LlamaConfig>>['options'] = {
-  layers: SIZE,
+  layers: DEPTH,
   heads: SIZE,
   kvHeads: SIZE,
   headDim: multipleOf(4),

@@ -2,7 +2,7 @@
 
 import { multipleOf, required } from '../../../tensor/checks.ts';
 import type { OptionTable } from '../../../tensor/options.ts';
-import { EPSILON, SIZE } from '../config-checks.ts';
+import { DEPTH, EPSILON, SIZE } from '../config-checks.ts';
 
 /** Sizes of a T5 encoder. */
 export interface T5Config {
@@ -22,7 +22,7 @@ export interface T5Config {
 }
 
 export const T5_OPTIONS: OptionTable<T5Config>['options'] = {
-  layers: required(SIZE),
+  layers: required(DEPTH),
   heads: required(SIZE),
   headDim: required(multipleOf(4)),
   width: required(multipleOf(4)),

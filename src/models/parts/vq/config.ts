@@ -2,7 +2,7 @@
 
 import { flag, listOf, multipleOf, nested, oneOf, required, whole } from '../../../tensor/checks.ts';
 import { OptionError } from '../../../tensor/errors.ts';
-import type { OptionTable } from '../../../tensor/options.ts';
+import type { Check, OptionTable } from '../../../tensor/options.ts';
 import { SIZE } from '../config-checks.ts';
 
 /** Sizes of a VQ tokenizer. */
@@ -62,12 +62,18 @@ export function vqPreset(name: string): VqConfig {
   throw new OptionError(`vqPreset: expected one of ${Object.keys(VQ_PRESETS).join(', ')}, got ${name}`);
 }
 
+/** A level more doubles the sides of what a token becomes. */
+const MULTIPLIERS: Check<readonly number[]> = {
+  expected: 'a list of 1 to 8 whole numbers from 1 to 64',
+  fits: (value): value is readonly number[] => listOf('', whole(1, 64), 1).fits(value) && value.length <= 8,
+};
+
 export const VQ_OPTIONS: OptionTable<VqConfig>['options'] = {
   codebook: required(nested({ count: required(SIZE), width: required(SIZE), normalized: required(flag) })),
   zChannels: required(SIZE),
   baseChannels: required(multipleOf(GROUPS)),
-  multipliers: required(listOf('a list of whole numbers from 1', whole(1), 1)),
-  residualBlocks: required(whole(0)),
+  multipliers: required(MULTIPLIERS),
+  residualBlocks: required(whole(0, 64)),
   layout: oneOf('llamagen', 'chameleon'),
 };
 
