@@ -4,6 +4,7 @@ import { Runtime } from '../src/tensor/runtime.ts';
 import { decodeRows, encodeRows } from './decode.ts';
 import { fullSizeRows } from './full-size.ts';
 import { kernelRows, storeRows } from './kernels.ts';
+import { measurePeaks, sharesOf } from './peak.ts';
 import { conditions, report, save } from './support.ts';
 import { vqRows } from './vq.ts';
 
@@ -22,11 +23,12 @@ const all = { ...GROUPS, ...LARGE };
 const unknown = asked.find((name) => !Object.hasOwn(all, name));
 if (unknown !== undefined) throw new Error(`bench: expected some of ${Object.keys(all).join(', ')}, got ${unknown}`);
 const runtime = await Runtime.open();
-const about = conditions(runtime);
+const peaks = await measurePeaks(runtime);
+const about = { ...conditions(runtime), ...peaks };
 report('conditions', [about]);
 const results: Record<string, unknown> = { conditions: about };
 for (const name of asked.length > 0 ? asked : Object.keys(GROUPS)) {
-  const rows = await all[name as keyof typeof all]!(runtime);
+  const rows = sharesOf(await all[name as keyof typeof all]!(runtime), peaks);
   report(name, rows);
   results[name] = rows;
 }

@@ -25,6 +25,7 @@ export function conditions(runtime: Runtime): Record<string, string> {
   return {
     driver: runtime.description,
     kind: software,
+    kernels: runtime.tuning.state.state,
     cpu: `${cpus().length} x ${cpu?.model ?? 'unknown'}`,
     node: process.version,
     date: new Date().toISOString(),
