@@ -1,6 +1,6 @@
 /** More images than memory holds: one run after the other, of which no image depends. */
 
-import { type GenerateOptions, generate } from './generate.ts';
+import { GENERATE_OPTIONS, type GenerateOptions, generate } from './generate.ts';
 import type { GeneratedImage } from './generated-image.ts';
 import type { ImageModel } from './models/image-model.ts';
 import { type FamilyModel, MODEL_NAMES, type ModelName } from './models/registry.ts';
@@ -8,7 +8,7 @@ import { type PlanOptions, plan } from './plan.ts';
 import { imagesOf, promptOf, repeated } from './prompt-list.ts';
 import { whole } from './tensor/checks.ts';
 import { OptionError, OutOfMemoryError } from './tensor/errors.ts';
-import { checkValue } from './tensor/options.ts';
+import { checkOptions, checkValue } from './tensor/options.ts';
 
 const AT_ONCE = whole(1, 2 ** 20);
 
@@ -77,9 +77,10 @@ export function runsOf(images: number, atOnce: number, first = 0): readonly (rea
  */
 export async function* generateInRuns<Prompt>(
   model: ImageModel<Prompt>,
-  options: GenerateOptions<Prompt>,
+  given: GenerateOptions<Prompt>,
   atOnce: number,
 ): AsyncGenerator<GeneratedImage[], void, undefined> {
+  const options = checkOptions(GENERATE_OPTIONS, given) as GenerateOptions<Prompt>;
   for (const images of runsOf(imagesOf(repeated(options.prompt, options.images) as object), atOnce)) {
     try {
       yield await generate(model, optionsOf(options, images));
