@@ -31,7 +31,7 @@ export interface PlacedLane extends Lane {
   readonly end: number;
 }
 
-/** Where the tokens of a step go. `liveSlots` says what each of them sees. */
+/** Where the tokens of a step go. `isLive` says what each of them sees. */
 export interface Placement extends StepPlace {
   readonly lanes: readonly PlacedLane[];
   /** No slot from here on is live for any of them. */
