@@ -7,7 +7,7 @@ import type { Program } from '../src/tensor/program.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
 
 /** Time spent on a row; RASTERLINE_BENCH_MS=1 only shows that the rows run. */
-const BUDGET_MS = Number(process.env['RASTERLINE_BENCH_MS'] ?? 300);
+const BUDGET_MS = Number(process.env.RASTERLINE_BENCH_MS ?? 300);
 
 export interface Row {
   readonly name: string;

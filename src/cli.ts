@@ -55,5 +55,5 @@ for (const command of commands.map((make) => make())) {
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = failed(error, Boolean(program.opts()['debug']));
+  process.exitCode = failed(error, Boolean(program.opts().debug));
 }

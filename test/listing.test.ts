@@ -23,7 +23,7 @@ describe('the listing of a step', () => {
 
     const listing = `${run.step.listing().join('\n')}\n`;
     // to accept a change: RASTERLINE_ACCEPT=1 npm test, and read the diff
-    if (process.env['RASTERLINE_ACCEPT']) writeFileSync(FILE, listing);
+    if (process.env.RASTERLINE_ACCEPT) writeFileSync(FILE, listing);
     assert.equal(listing, readFileSync(FILE, 'utf8'));
   });
 });

@@ -88,7 +88,7 @@ async function run(flags: GenerateFlags): Promise<void> {
   const loaded = { ...before?.loaded, ...loadedAs(flags) };
   // everything that can be wrong with the options is said before a device is opened or a byte is loaded
   const definition = modelDefinition(name, loaded);
-  if (loaded['dtype'] !== undefined) checkValue('dtype', DTYPE, loaded['dtype']);
+  if (loaded.dtype !== undefined) checkValue('dtype', DTYPE, loaded.dtype);
   resolveSampling(sampling, {});
   planCache(cache, definition.grid, parallel?.window);
   const isNew = !before || flags.classes !== undefined || flags.prompt !== undefined;

@@ -52,7 +52,7 @@ export function defined<T extends object>(record: T): { [K in keyof T]: Exclude<
 
 /** Where the hub is and who asks, as its own tools are told. */
 export function hubEnvironment(): { readonly endpoint?: string; readonly token?: string } {
-  return defined({ endpoint: process.env['HF_ENDPOINT'] || undefined, token: process.env['HF_TOKEN'] || undefined });
+  return defined({ endpoint: process.env.HF_ENDPOINT || undefined, token: process.env.HF_TOKEN || undefined });
 }
 
 /** 12.3 MB */

@@ -44,7 +44,7 @@ Examples:
 
 async function run(flags: ServeFlags): Promise<void> {
   const { driver, model: name, port, host, queueImages, requestTimeout } = flags;
-  const token = process.env['RASTERLINE_TOKEN'] || undefined;
+  const token = process.env.RASTERLINE_TOKEN || undefined;
   const [cache, loaded] = [cacheOptions(flags), loadedAs(flags)];
   planCache(cache, modelDefinition(name, loaded).grid);
   const { signal, release } = interruptible();

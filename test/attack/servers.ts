@@ -75,7 +75,7 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
 };
 
 export async function serversAttack(): Promise<Attack> {
-  let current: Answer = ANSWERS['sound']!;
+  let current: Answer = ANSWERS.sound!;
   let chanceNow: Chance;
   let untilHostile = 0;
   const server = createServer((request, response) => {

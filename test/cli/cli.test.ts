@@ -9,7 +9,7 @@ import { decode } from 'fast-png';
 import { readRecipe } from '../../src/png.ts';
 
 const CLI = '.build/cli-test/cli.mjs';
-const ENVIRONMENT = { ...process.env, RASTERLINE_DRIVER: process.env['RASTERLINE_DRIVER'] ?? 'swiftshader' };
+const ENVIRONMENT = { ...process.env, RASTERLINE_DRIVER: process.env.RASTERLINE_DRIVER ?? 'swiftshader' };
 
 interface Ended {
   readonly code: number | null;

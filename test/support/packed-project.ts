@@ -25,7 +25,7 @@ export async function packedProject(): Promise<PackedProject> {
   const folder = await mkdtemp(join(tmpdir(), 'rasterline-project-'));
   const packed = await shell(`npm pack --silent --pack-destination '${folder}'`, process.cwd());
   const tarball = join(folder, packed.out.trim().split('\n').at(-1) ?? '');
-  const path = ['node_modules/.bin', resolve('node_modules/.bin'), process.env['PATH']].join(delimiter);
+  const path = ['node_modules/.bin', resolve('node_modules/.bin'), process.env.PATH].join(delimiter);
   const project: PackedProject = {
     folder,
     tarball,

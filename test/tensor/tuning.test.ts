@@ -17,11 +17,11 @@ describe('what was measured', () => {
   const { XDG_CACHE_HOME } = process.env;
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'rasterline-tuning-'));
-    process.env['XDG_CACHE_HOME'] = folder;
+    process.env.XDG_CACHE_HOME = folder;
   });
   afterEach(async () => {
-    if (XDG_CACHE_HOME === undefined) delete process.env['XDG_CACHE_HOME'];
-    else process.env['XDG_CACHE_HOME'] = XDG_CACHE_HOME;
+    if (XDG_CACHE_HOME === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = XDG_CACHE_HOME;
     await rm(folder, { recursive: true });
   });
 

@@ -103,7 +103,7 @@ describe('the variants of a linear layer', () => {
           const found = candidates(problem, adapter);
           assert.ok(found.length > 0, `${kind}, ${subgroupSize}`);
           assert.equal(new Set(found.map(({ name }) => name)).size, found.length, 'names tell candidates apart');
-          const isBroadcast = found.some(({ variant }) => variant === VARIANTS['broadcast']);
+          const isBroadcast = found.some(({ variant }) => variant === VARIANTS.broadcast);
           assert.equal(isBroadcast, subgroupSize !== undefined && subgroupSize <= 32);
         }
       }
