@@ -184,8 +184,8 @@ describe('KvStore on the GPU', () => {
       { dtype: 'f32' as const, maxBindingBytes: 3 * rowBytes.f32 - 1 },
       { dtype: 'f16' as const, maxBindingBytes: 3 * rowBytes.f16 - 1 },
     ];
+    using wide = await Runtime.open({ driver: 'swiftshader' }); // drivers differ in bits
     for (const { dtype, maxBindingBytes } of splits) {
-      using wide = await Runtime.open({ driver: 'swiftshader' }); // drivers differ in bits
       using narrow = await Runtime.open({ driver: 'swiftshader', maxBindingBytes });
       const whole = await drawImages(wide, { ...shape, dtype }, [{ seed: SEED }]);
       const split = await drawImages(narrow, { ...shape, dtype }, [{ seed: SEED }]);
