@@ -13,9 +13,13 @@ const SETTINGS = 'sample.json';
 export class SampleFolder {
   private constructor(private readonly path: string) {}
 
-  /** Throws OptionError for a folder that holds samples of other settings: what is drawn must not be mixed. */
+  /** Throws OptionError for what is no folder, and for one of other settings: what is drawn must not be mixed. */
   static async open(path: string, settings: object): Promise<SampleFolder> {
-    await mkdir(path, { recursive: true });
+    await mkdir(path, { recursive: true }).catch((cause: Error) => {
+      throw new OptionError(`out: expected a folder, or a name that one can have, got ${path}: ${cause.message}`, {
+        cause,
+      });
+    });
     const text = `${JSON.stringify(settings, undefined, 2)}\n`;
     const file = join(path, SETTINGS);
     const found = await readFile(file, 'utf8').catch(() => undefined);

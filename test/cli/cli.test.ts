@@ -280,6 +280,19 @@ describe('the command line', function () {
     const other = await rasterline([...sample, '--seed', '1']);
     assert.equal(other.code, 2);
     assert.match(other.err, /^.*OptionError: out: expected a folder of these settings/s);
+    const taken = await rasterline([
+      'sample',
+      '--driver',
+      'null',
+      '--images',
+      '1',
+      '--classes',
+      '3',
+      '--out',
+      join(out, 'x'),
+    ]);
+    assert.equal(taken.code, 2);
+    assert.match(taken.err, /OptionError: out: expected a folder/);
     await rm(out);
     await rm(`${out}.images`, { recursive: true });
   });
