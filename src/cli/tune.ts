@@ -3,8 +3,8 @@ import type { WeightDtype } from '../models/family.ts';
 import type { ImageModel } from '../models/image-model.ts';
 import { DTYPE, type LoadModelOptions, loadModel } from '../models/load-model.ts';
 import { EMBEDDED_MODEL, modelDefinition, modelName, type Prompt } from '../models/registry.ts';
+import { whole } from '../tensor/checks.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
-import { OptionError } from '../tensor/errors.ts';
 import { checkValue } from '../tensor/options.ts';
 import type { TunedProblem } from '../tensor/race.ts';
 import { Runtime } from '../tensor/runtime.ts';
@@ -55,9 +55,7 @@ async function run(flags: TuneFlags): Promise<void> {
   const { model: name, images, promptTokens, guidance, budget, dtype, checkpoint, vq, driver } = flags;
   const definition = modelDefinition(name);
   if (dtype !== undefined) checkValue('dtype', DTYPE, dtype);
-  for (const [option, count] of Object.entries({ images, promptTokens }))
-    if (!Number.isSafeInteger(count) || count < 1 || count > 4096)
-      throw new OptionError(`${option}: expected a whole number from 1 to 4096, got ${count}`);
+  for (const [option, count] of Object.entries({ images, promptTokens })) checkValue(option, whole(1, 4096), count);
   const each = <T>(one: T) => new Array<T>(images).fill(one);
   const ids = new Array<number>(promptTokens).fill(1);
   const prompt: Prompt = definition.classes === undefined ? { promptTokens: each(ids) } : { classes: each(0) };
