@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { fileSource } from '#source';
 import type { PolicyName } from '../cache/policies/index.ts';
 import { planCache } from '../cache/policy.ts';
 import { classIds } from '../class-names.ts';
@@ -12,14 +11,14 @@ import { promptOf } from '../prompt-list.ts';
 import { expectGiven, type GivenTokens, resolveSampling } from '../sampler.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import { OptionError } from '../tensor/errors.ts';
-import { expectWithin } from '../tensor/limits.ts';
 import { checkValue } from '../tensor/options.ts';
 import { Runtime } from '../tensor/runtime.ts';
 import { parseJson } from '../tensor/source/json.ts';
 import { asJson, asTable, type OutputFlags, openOutputs } from './compare-outputs.ts';
 import { interruptible } from './exit.ts';
-import { defined, hubEnvironment, number, table } from './options.ts';
+import { commaSeparated, defined, hubEnvironment, number, table } from './options.ts';
 import { progressBar } from './progress.ts';
+import { readWhole } from './read-whole.ts';
 import { openRetention, type RetentionFlags, retentionHistory } from './retention-files.ts';
 
 interface CompareFlags extends OutputFlags, RetentionFlags {
@@ -72,12 +71,12 @@ async function run(flags: CompareFlags): Promise<void> {
   const name = flags.model ?? (flags.prompt ? EMBEDDED_TEXT_MODEL : EMBEDDED_MODEL);
   if ((flags.classes === undefined) === (flags.prompt === undefined))
     throw new OptionError('classes: expected either --classes <list> or --prompt <text...>');
-  const settings = list(flags.budgets).flatMap((budget) =>
-    list(flags.policies).map((policy) => ({ policy: policy as PolicyName, budgetLines: number(budget) })),
+  const settings = commaSeparated(flags.budgets).flatMap((budget) =>
+    commaSeparated(flags.policies).map((policy) => ({ policy: policy as PolicyName, budgetLines: number(budget) })),
   );
   const prompt: Prompt = flags.prompt
     ? { prompts: flags.prompt }
-    : { classes: await classIds(name, list(flags.classes ?? '')) };
+    : { classes: await classIds(name, commaSeparated(flags.classes ?? '')) };
   // everything that can be wrong with the options is said before a device is opened or a byte is loaded
   const { grid, imageTokens } = modelDefinition(name);
   for (const cache of settings) planCache(cache, grid);
@@ -120,18 +119,5 @@ async function run(flags: CompareFlags): Promise<void> {
 
 /** Lists of token ids, one an image. Throws FormatError, or OptionError for other JSON. */
 async function readTokens(file: string): Promise<readonly GivenTokens[]> {
-  const source = await fileSource(file);
-  try {
-    expectWithin(file, 'tokensBytes', source.size);
-    return checkValue('tokens', TOKENS, parseJson(file, await source.read(0, source.size)));
-  } finally {
-    await source.close();
-  }
-}
-
-function list(text: string): string[] {
-  return text
-    .split(',')
-    .map((part) => part.trim())
-    .filter(Boolean);
+  return checkValue('tokens', TOKENS, parseJson(file, await readWhole(file, 'tokensBytes')));
 }

@@ -1,6 +1,5 @@
 import { basename, extname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { fileSource } from '#source';
 import { planCache } from '../cache/policy.ts';
 import { classIds } from '../class-names.ts';
 import { type Journal, parseJournal } from '../journal.ts';
@@ -29,7 +28,8 @@ import {
   samplingOf,
 } from './model-options.ts';
 import { OpenedModel } from './opened-model.ts';
-import { addCacheOptions, type CacheFlags, cacheOptions, defined, number } from './options.ts';
+import { addCacheOptions, type CacheFlags, cacheOptions, commaSeparated, defined, number } from './options.ts';
+import { readWhole } from './read-whole.ts';
 
 interface GenerateFlags extends CacheFlags, ModelFlags, SamplingFlags, AtOnceFlags {
   readonly model?: string;
@@ -138,15 +138,10 @@ function expectPng(out: string): void {
 }
 
 async function recipeOf(file: string): Promise<Recipe> {
-  const source = await fileSource(file);
-  try {
-    const recipe = readRecipe(await source.read(0, source.size), file);
-    if (recipe.version !== VERSION)
-      process.stderr.write(`${file} was drawn by rasterline ${recipe.version}; ${VERSION} may draw it otherwise\n`);
-    return recipe;
-  } finally {
-    await source.close();
-  }
+  const recipe = readRecipe(await readWhole(file), file);
+  if (recipe.version !== VERSION)
+    process.stderr.write(`${file} was drawn by rasterline ${recipe.version}; ${VERSION} may draw it otherwise\n`);
+  return recipe;
 }
 
 /** Throws OptionError for options that would make it another run. */
@@ -157,12 +152,7 @@ async function journalOf(file: string, flags: GenerateFlags): Promise<Journal> {
     throw new OptionError(
       `resume: expected no other option that says what is drawn, got ${other ?? 'journal'}; the journal says it all`,
     );
-  const source = await fileSource(file);
-  try {
-    return parseJournal(file, new TextDecoder().decode(await source.read(0, source.size)));
-  } finally {
-    await source.close();
-  }
+  return parseJournal(file, new TextDecoder().decode(await readWhole(file)));
 }
 
 function filesOf(out: string, images: number): string[] {
@@ -188,8 +178,7 @@ async function promptFor(
   if (size !== undefined) throw new OptionError(`size: expected none for ${definition.name}, which draws one size`);
   if (classes === undefined || prompt !== undefined)
     throw new OptionError(`classes: expected --classes <list> for ${definition.name}, which draws classes`);
-  const wanted = classes.split(',').map((text) => text.trim());
-  return { classes: await classIds(definition.name, wanted.filter(Boolean)) };
+  return { classes: await classIds(definition.name, commaSeparated(classes)) };
 }
 
 /** As the model will say it, which is not loaded yet. Throws OptionError. */

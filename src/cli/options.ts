@@ -12,6 +12,14 @@ export function number(text: string): number {
   return value;
 }
 
+/** What stands between commas. */
+export function commaSeparated(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean);
+}
+
 export interface CacheFlags {
   readonly policy?: PolicyName;
   readonly budget?: number;

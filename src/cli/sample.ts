@@ -5,6 +5,7 @@ import { classIds } from '../class-names.ts';
 import type { ModelDefinition } from '../models/family.ts';
 import { EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, modelDefinition, type Prompt } from '../models/registry.ts';
 import { encodePng } from '../png.ts';
+import { imagesOf, promptOf } from '../prompt-list.ts';
 import { recipeFor } from '../recipe-for.ts';
 import { generateAndRecover } from '../recover.ts';
 import { runsOf, withWhatFits } from '../runs.ts';
@@ -26,7 +27,7 @@ import {
   samplingOf,
 } from './model-options.ts';
 import { OpenedModel } from './opened-model.ts';
-import { addCacheOptions, type CacheFlags, cacheOptions, number } from './options.ts';
+import { addCacheOptions, type CacheFlags, cacheOptions, commaSeparated, number } from './options.ts';
 import { progressBar } from './progress.ts';
 
 interface SampleFlags extends CacheFlags, ModelFlags, SamplingFlags, AtOnceFlags {
@@ -75,7 +76,8 @@ async function run(flags: SampleFlags): Promise<void> {
   checkValue('firstImage', whole(0, 2 ** 30), firstImage);
   resolveSampling(sampling, {});
   planCache(cache, definition.grid);
-  const prompt = await promptOf(definition, flags);
+  const prompt = await roundOf(definition, flags);
+  const round = imagesOf(prompt); // image i has entry i of the round, in turn
   const { signal, release } = interruptible();
   const bar = progressBar('sampling');
   try {
@@ -94,7 +96,15 @@ async function run(flags: SampleFlags): Promise<void> {
     for (const places of runsOf(missing.length, atOnce)) {
       const identities = places.map((place) => missing[place]!);
       bar.update(images - missing.length + places[0]!, images);
-      const options = { prompt: turns(prompt, identities), cache, ...sampling, firstImage: identities };
+      const options = {
+        prompt: promptOf(
+          prompt,
+          identities.map((identity) => identity % round),
+        ),
+        cache,
+        ...sampling,
+        firstImage: identities,
+      };
       const reload = opened.reload.bind(opened);
       const drawn = await generateAndRecover(opened.model, { ...options, signal, reload }).catch(async (error) =>
         Promise.reject(await withWhatFits(error, opened.model, places.length, options)),
@@ -117,7 +127,7 @@ async function run(flags: SampleFlags): Promise<void> {
 }
 
 /** Of one round. */
-async function promptOf(
+async function roundOf(
   definition: ModelDefinition<Prompt>,
   { classes, prompts }: SampleFlags,
 ): Promise<{ readonly classes: readonly number[] } | { readonly prompts: readonly string[] }> {
@@ -135,20 +145,8 @@ async function promptOf(
     throw new OptionError(`prompts: expected texts, one a line, got none in ${prompts}`);
   }
   if (classes === undefined) return { classes: Array.from({ length: count ?? 0 }, (_, id) => id) };
-  const ids = await classIds(
-    name,
-    classes
-      .split(',')
-      .map((one) => one.trim())
-      .filter(Boolean),
-  );
+  const ids = await classIds(name, commaSeparated(classes));
   const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < (count ?? 0)));
   if (wrong === undefined && ids.length > 0) return { classes: ids };
   throw new OptionError(`classes: expected whole numbers from 0 to ${(count ?? 0) - 1}, got ${wrong ?? 'none'}`);
-}
-
-/** Image i has entry i of the round, in turn. */
-function turns(prompt: object, identities: readonly number[]): Prompt {
-  const [[name, round]] = Object.entries(prompt) as [[string, readonly unknown[]]];
-  return { [name]: identities.map((identity) => round[identity % round.length]) } as unknown as Prompt;
 }
