@@ -17,6 +17,8 @@ import { type QuantizedDtype, quantizeBlock, quantizedBytes, quantizedShape } fr
 export const LANES = 32;
 /** Inputs in a chunk. */
 export const CHUNK = 8;
+/** Sizes of subgroups that a chunk, and a block, divide into. */
+export const SUBGROUPS: readonly number[] = [4, 8, 16, 32];
 
 /** How matrices are stored. */
 export type MatrixDtype = 'f32' | 'f16' | QuantizedDtype;

@@ -4,12 +4,9 @@
  */
 
 import { type Constants, subgroupKernel, unroll } from '../../../tensor/kernel.ts';
-import { CHUNK } from '../../linear/weight.ts';
+import { CHUNK, SUBGROUPS } from '../../linear/weight.ts';
 import { BINDINGS, convBody } from '../wgsl.ts';
 import { type ConvVariant, fewerUnits } from './variant.ts';
-
-/** Sizes of subgroups that a chunk, and a block, divide into. */
-const SUBGROUPS = [4, 8, 16, 32];
 
 export const broadcast: ConvVariant = {
   kernel: subgroupKernel('conv.broadcast', { x: 'read f32', ...BINDINGS }, body),

@@ -5,12 +5,9 @@
  */
 
 import { type Constants, subgroupKernel, unroll } from '../../../tensor/kernel.ts';
-import { CHUNK, isQuantized, LANES } from '../weight.ts';
+import { CHUNK, isQuantized, LANES, SUBGROUPS } from '../weight.ts';
 import { BINDINGS, declarations, readScale, readWeight, SEGMENTS, store, sumChunk, units, walk } from '../wgsl.ts';
 import { type LinearVariant, rowTile } from './variant.ts';
-
-/** Sizes of subgroups that a chunk, and a block, divide into. */
-const SUBGROUPS = [4, 8, 16, 32];
 
 export const broadcast: LinearVariant = {
   kernel: subgroupKernel('linear.broadcast', { x: 'read f32', ...BINDINGS }, body),
