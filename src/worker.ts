@@ -4,9 +4,9 @@ export {
   connectWorker,
   type WorkerCanvas,
   type WorkerGenerateOptions,
-  type WorkerLike,
   WorkerModel,
   WorkerRuntime,
 } from './worker/connect.ts';
+export type { WorkerLike } from './worker/line.ts';
 export type { RuntimeStatus } from './worker/protocol.ts';
 export { serveWorker } from './worker/serve.ts';

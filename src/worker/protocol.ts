@@ -4,6 +4,7 @@ import type { Retention } from '../cache/retention.ts';
 import type { LineProgress } from '../generate-options.ts';
 import type { ImageParts } from '../generated-image.ts';
 import type { SamplingDefaults } from '../models/image-model.ts';
+import type { Recipe } from '../recipe.ts';
 import type { LoadProgress } from '../tensor/checkpoint/weights.ts';
 import type { Counters } from '../tensor/counters.ts';
 import * as errors from '../tensor/errors.ts';
@@ -44,6 +45,12 @@ export interface Thread {
   tokens(call: number): Promise<Answer<Uint32Array[]>>;
   preview(call: number): Promise<Answer<ImageParts[]>>;
   retained(call: number): Promise<Answer<Retention>>;
+  recipe(
+    model: number,
+    options: object,
+    image: number,
+    loaded: Readonly<Record<string, string>>,
+  ): Promise<Answer<Recipe>>;
   abort(call: number): void;
   adopt(canvas: number, surface: OffscreenCanvas): void;
   status(): Answer<RuntimeStatus>;
@@ -67,6 +74,8 @@ export interface SentError {
   readonly stack: string | undefined;
   /** Of a DecodeError. */
   readonly tokens?: readonly Uint32Array<ArrayBuffer>[];
+  /** Of an OutOfMemoryError. */
+  readonly heldBytes?: number;
   /** Of a NotFiniteError. */
   readonly image?: number;
   readonly token?: number;
@@ -87,17 +96,19 @@ export function sentError(error: unknown): SentError {
   const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
   const own = { kind: name, message, stack };
   if (error instanceof errors.DecodeError) return { ...own, tokens: error.tokens };
+  if (error instanceof errors.OutOfMemoryError) return { ...own, heldBytes: error.heldBytes };
   if (error instanceof errors.NotFiniteError) return { ...own, image: error.image, token: error.token };
   const kind = Object.keys(KINDS).find((one) => (error as Error)?.constructor === KINDS[one]);
   return kind === undefined ? own : { ...own, kind };
 }
 
 /** The error that was sent, of its class. */
-export function receivedError({ kind, message, stack, tokens, image, token }: SentError): Error {
+export function receivedError({ kind, message, stack, tokens, heldBytes, image, token }: SentError): Error {
   return Object.assign(ofKind(), { stack });
 
   function ofKind(): Error {
     if (tokens) return new errors.DecodeError(message, tokens);
+    if (heldBytes !== undefined) return new errors.OutOfMemoryError(message, heldBytes);
     if (image !== undefined && token !== undefined) return new errors.NotFiniteError(image, token);
     const known = KINDS[kind];
     return known ? new known(message) : Object.assign(new Error(message), { name: kind });

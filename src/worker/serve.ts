@@ -7,6 +7,7 @@ import type { GeneratedImage, ImageParts } from '../generated-image.ts';
 import type { ImageModel } from '../models/image-model.ts';
 import { type LoadModelOptions, loadModel } from '../models/load-model.ts';
 import type { ModelName, Prompt } from '../models/registry.ts';
+import { recipeFor } from '../recipe-for.ts';
 import { assert, OptionError } from '../tensor/errors.ts';
 import { Runtime } from '../tensor/runtime.ts';
 import { pickedSet } from '../tensor/source/file-set.ts';
@@ -35,6 +36,11 @@ function thread(): Thread {
   const runtime = () => {
     assert(opened, 'a runtime was opened');
     return opened;
+  };
+  const modelOf = (index: number) => {
+    const model = models[index];
+    assert(model, `model ${index}`);
+    return model;
   };
   const begin = (id: number, listener: Listener): Call => {
     const call = new Call(listener);
@@ -73,15 +79,13 @@ function thread(): Thread {
       return call.answer(async (signal) => {
         const { canvas, ...rest } = options as GenerateOptions<Prompt> & { readonly canvas?: number };
         const surface = canvas === undefined ? undefined : canvases.get(canvas);
-        const model = models[index];
-        assert(model, `model ${index}`);
         const onLine = async (line: LineProgress) => {
           call.line = line;
           if (surface) (await line.preview())[0]?.toCanvas(surface);
           await listener.onLine({ line: line.line, lines: line.lines, kvBytes: line.kvBytes });
           call.line = undefined;
         };
-        const images = await generate(model, { ...rest, signal, onLine });
+        const images = await generate(modelOf(index), { ...rest, signal, onLine });
         if (surface) images[0]?.toCanvas(surface);
         return sentImages(images);
       });
@@ -89,6 +93,8 @@ function thread(): Thread {
     tokens: (id) => answered(async () => await lineOf(id).tokens()),
     preview: (id) => answered(async () => sentImages(await lineOf(id).preview())),
     retained: (id) => answered(async () => await lineOf(id).retained()),
+    recipe: (index, options, image, loaded) =>
+      answered(async () => recipeFor(modelOf(index), options as GenerateOptions<Prompt>, image, loaded)),
     abort: (id) => calls.get(id)?.stop.abort(new Error('aborted by the page')),
     adopt: (id, canvas) => void canvases.set(id, canvas),
     status: () => {

@@ -26,7 +26,8 @@ import { pickedSet, urlSet } from '../../src/tensor/source/file-set.ts';
 import { OPEN_SOURCE, openSource, SOURCE } from '../../src/tensor/source/open-source.ts';
 import { URL_OPTIONS } from '../../src/tensor/source/url-source.ts';
 import { TUNE_OPTIONS, tune } from '../../src/tune.ts';
-import { connectWorker, WORKER } from '../../src/worker/connect.ts';
+import { connectWorker } from '../../src/worker/connect.ts';
+import { WORKER } from '../../src/worker/line.ts';
 import { options, type PublicFunction, value } from './options.ts';
 
 const TOKENIZER = 'test/golden/tokenizers/llama/tokenizer.json';

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { build } from 'esbuild';
 import { GeneratedImage } from '../../src/generated-image.ts';
-import { DisposedError, FormatError, NotFoundError, OptionError } from '../../src/tensor/errors.ts';
+import { DisposedError, FormatError, NotFoundError, OptionError, OutOfMemoryError } from '../../src/tensor/errors.ts';
 import { bytesSource } from '../../src/tensor/source/bytes.ts';
+import { VERSION } from '../../src/version.ts';
+import { receivedError, sentError } from '../../src/worker/protocol.ts';
 import { connectWorker, serveWorker, type WorkerModel, type WorkerRuntime } from '../../src/worker.ts';
 import { openGolden } from '../support/golden.ts';
 import { goldenConfig } from '../support/trace.ts';
@@ -61,6 +63,22 @@ describe('a runtime in a worker', () => {
     assert.ok(images[0] instanceof GeneratedImage);
   });
 
+  it('writes the recipe of a picture with the defaults of its model, as in the page', async () => {
+    const recipe = await model.recipe({ prompt: PROMPT, images: 2, seed: 7, onLine: () => undefined }, 1, {
+      dtype: 'f32',
+    });
+    assert.deepEqual(recipe, {
+      ...{
+        version: VERSION,
+        model: structuredClone(MODEL),
+        prompt: PROMPT,
+        cache: { policy: 'full' },
+        loaded: { dtype: 'f32' },
+      },
+      sampling: { ...model.defaults, cfgInterval: -1, seed: 7, firstImage: 1 },
+    });
+  });
+
   it('frees everything when the loop is left or the signal aborts, and throws its reason', async () => {
     const before = (await runtime.status()).liveBytes;
     for await (const event of model.draw({ prompt: PROMPT })) if (event.kind === 'line' && event.line === 2) break;
@@ -74,6 +92,8 @@ describe('a runtime in a worker', () => {
   it('throws the errors of their classes, and refuses what cannot cross before it is sent', async () => {
     await assert.rejects(model.generate({ prompt: { classes: [-1] } }), OptionError);
     await assert.rejects(model.generate({ prompt: PROMPT, cache: { policy: () => 1 } as never }), OptionError);
+    const noMemory = sentError(new OutOfMemoryError('too large', 5));
+    assert.deepEqual(receivedError(structuredClone(noMemory)), new OutOfMemoryError('too large', 5));
     const source = bytesSource('weights', new Uint8Array(8));
     await assert.rejects(runtime.loadModel(MODEL, { ...FILES, checkpoint: source }), OptionError);
     await assert.rejects(runtime.loadModel(MODEL, { ...FILES, vq: 'no-such-file' }), FormatError);
