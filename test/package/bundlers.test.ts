@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build as esbuild } from 'esbuild';
 import { createServer, build as vite } from 'vite';
 import webpack from 'webpack';
 import { generate, loadModel, Runtime } from '../../src/index.ts';
 import { type BrowserPage, openBrowserPage } from '../support/browser.ts';
-import { type PackedProject, packedProject } from '../support/packed-project.ts';
+import { type PackedProject, sharedProject } from '../support/packed-project.ts';
 import { readmeBlocks } from '../support/readme-blocks.ts';
+
+const EXAMPLES = ['node', 'vite', 'worker', 'html'];
 
 /** Opens the model and says so in the title: it comes from four files that the bundler has to find. */
 const LOADS = `
@@ -15,7 +17,7 @@ import { loadModel, Runtime } from 'rasterline';
 const model = await loadModel(await Runtime.open(), 'emoji-text').catch((error) => ({ name: error.message }));
 document.title = model.name;`;
 
-/** After the README's snippet: its picture, and the same on a canvas through the library's own device. */
+/** After the example of Vite: its picture, and the same on a canvas through the library's own device. */
 const SHOWS = `
 const canvas = new OffscreenCanvas(image.width, image.height);
 const context = canvas.getContext('webgpu');
@@ -53,17 +55,14 @@ describe('an app from the packed tarball, in headless Chromium', function () {
   let project: PackedProject;
   let browser: BrowserPage;
   before(async () => {
-    project = await packedProject();
+    project = await sharedProject();
     await project.write('loads.js', LOADS);
-    const { text } = readmeBlocks('js').find(({ mark }) => mark === 'browser')!;
-    await project.write('draws.js', `${text}${SHOWS}`);
     await project.write('loads.html', page('/loads.js'));
-    await project.write('draws.html', page('/draws.js'));
+    for (const name of EXAMPLES) await cp(join('examples', name), join(project.folder, name), { recursive: true });
     browser = await openBrowserPage({ folder: project.folder });
   });
   after(async () => {
     await browser?.close();
-    await project?.close();
   });
 
   const loadsModel = async (url: string) => {
@@ -72,12 +71,67 @@ describe('an app from the packed tarball, in headless Chromium', function () {
     assert.equal(await browser.page.title(), 'emoji-text');
   };
 
-  it('built by Vite draws what the README says, on a canvas too, with the tokens that Node draws on that driver', async () => {
-    const input = ['loads.html', 'draws.html'].map((file) => join(project.folder, file));
-    const build = { outDir: 'vite', rollupOptions: { input }, target: 'esnext' };
-    await vite({ root: project.folder, base: './', logLevel: 'error', build });
-    await loadsModel(`${browser.url}vite/loads.html`);
-    await browser.page.goto(`${browser.url}vite/draws.html`);
+  const buildExample = async (name: string) => {
+    await vite({ root: join(project.folder, name), base: './', logLevel: 'error' });
+    return `${browser.url}${name}/dist/index.html`;
+  };
+  /** What an example says in its page, once it says that. */
+  const says = async (words: RegExp) => {
+    const output = browser.page.locator('output', { hasText: words });
+    await output.waitFor({ timeout: 300_000 });
+  };
+  /** How many colors a canvas shows. */
+  const colors = () =>
+    browser.page.evaluate(() => {
+      const { data } = document.querySelector('canvas')!.getContext('2d')!.getImageData(0, 0, 64, 64);
+      return new Set(data).size;
+    });
+
+  it("the examples fit on a page, and take this version and its tools' versions", async () => {
+    const { version, devDependencies, peerDependencies } = JSON.parse(await readFile('package.json', 'utf8'));
+    const ranges: Readonly<Record<string, string>> = {
+      ...{ ...devDependencies, ...peerDependencies, rasterline: `^${version}`, 'http-server': '^14.1.1' },
+    };
+    for (const name of EXAMPLES) {
+      const files = await readdir(join('examples', name));
+      const texts = await Promise.all(files.map((file) => readFile(join('examples', name, file), 'utf8')));
+      assert.ok(texts.join('').split('\n').length <= 61, name);
+      const { dependencies, devDependencies: tools } = JSON.parse(texts[files.indexOf('package.json')]!);
+      for (const [one, range] of Object.entries({ ...dependencies, ...tools })) assert.equal(range, ranges[one], one);
+    }
+  });
+
+  it("the README's snippets are the examples for Node and Vite", async () => {
+    for (const [mark, file] of [
+      ['draw.mjs', 'node/draw.mjs'],
+      ['browser', 'vite/main.js'],
+    ]) {
+      const { text } = readmeBlocks('js').find((block) => block.mark === mark)!;
+      assert.equal(await readFile(join('examples', file!), 'utf8'), text);
+    }
+  });
+
+  it('the example without a bundler draws line by line', async () => {
+    await symlink('../node_modules', join(project.folder, 'html/node_modules'));
+    await browser.page.goto(`${browser.url}html/index.html`);
+    await says(/^line 1 of 16$/);
+    assert.ok((await colors()) > 8, 'the first line is blank');
+  });
+
+  it('the example of a worker shows lines, and stops when it is told to', async () => {
+    await browser.page.goto(await buildExample('worker'));
+    await says(/^line 1 of 16$/);
+    assert.ok((await colors()) > 8, 'the first line is blank');
+    const loaded = await browser.page.locator('progress').evaluate((bar) => (bar as HTMLProgressElement).value);
+    assert.ok(loaded > 0.9, `${loaded}`); // what a file holds beside the model is not loaded
+    await browser.page.click('button');
+    await says(/^stopped$/);
+  });
+
+  it('the example of Vite draws, on a canvas too, with the tokens that Node draws on that driver', async () => {
+    const main = await readFile(join(project.folder, 'vite/main.js'), 'utf8');
+    await project.write('vite/main.js', `${main}${SHOWS}`);
+    await browser.page.goto(await buildExample('vite'));
     const drawn = await browser.page.waitForFunction(() => (globalThis as { drawn?: Drawn }).drawn, undefined, {
       timeout: 500_000,
     });
@@ -92,6 +146,12 @@ describe('an app from the packed tarball, in headless Chromium', function () {
     assert.deepEqual(png, pixels);
     assert.ok(new Set(pixels).size > 8, 'the picture is blank');
     assert.equal(await browser.page.title(), '16 of 16');
+  });
+
+  it('built by Vite loads a model', async () => {
+    const build = { outDir: 'built', rollupOptions: { input: join(project.folder, 'loads.html') }, target: 'esnext' };
+    await vite({ root: project.folder, base: './', logLevel: 'error', build });
+    await loadsModel(`${browser.url}built/loads.html`);
   });
 
   it("served by Vite's development server loads a model", async () => {

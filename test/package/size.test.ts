@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
-import { type PackedProject, packedProject } from '../support/packed-project.ts';
+import { type PackedProject, sharedProject } from '../support/packed-project.ts';
 
 const BUDGETS: Readonly<Record<string, number>> = JSON.parse(readFileSync('test/package/size-budgets.json', 'utf8'));
 
@@ -11,9 +11,8 @@ describe('the size of a bundle, minified and compressed', function () {
   this.timeout(300_000);
   let project: PackedProject;
   before(async () => {
-    project = await packedProject();
+    project = await sharedProject();
   });
-  after(() => project?.close());
 
   /** Bytes of what a page fetches for an import, without what comes later when it is needed. */
   const fetched = async (text: string) => {

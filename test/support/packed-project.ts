@@ -21,6 +21,16 @@ export interface PackedProject {
   close(): Promise<void>;
 }
 
+let shared: Promise<PackedProject> | undefined;
+
+/** One project of all tests that add no packages to it; its files need names that no other test takes. */
+export function sharedProject(): Promise<PackedProject> {
+  shared ??= packedProject();
+  return shared;
+}
+
+after(async () => await (await shared)?.close());
+
 export async function packedProject(): Promise<PackedProject> {
   const folder = await mkdtemp(join(tmpdir(), 'rasterline-project-'));
   const packed = await shell(`npm pack --silent --pack-destination '${folder}'`, process.cwd());

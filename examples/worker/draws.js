@@ -1,0 +1,3 @@
+import { serveWorker } from 'rasterline/worker';
+
+serveWorker();
