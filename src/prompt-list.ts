@@ -17,6 +17,13 @@ export function promptOf<Prompt extends object>(prompt: Prompt, images: readonly
   return name && list ? { ...prompt, [name]: images.map((image) => list[image]) } : prompt;
 }
 
+/** Prompts that say the same of their images, as one of all of them. */
+export function joined(prompts: readonly object[]): object {
+  const [first = {}] = prompts;
+  const [name] = listOf(first) ?? [];
+  return name ? { ...first, [name]: prompts.flatMap((prompt) => listOf(prompt)?.[1] ?? []) } : first;
+}
+
 /** A prompt with each of its entries `times` times, one after the other. */
 export function repeated<Prompt>(prompt: Prompt, times = 1): Prompt {
   const images = Array.from({ length: imagesOf(prompt as object) * times }, (_, image) => Math.floor(image / times));

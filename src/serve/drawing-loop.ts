@@ -8,7 +8,7 @@
 
 import type { LineProgress } from '../generate.ts';
 import type { ImageModel } from '../models/image-model.ts';
-import { imagesOf } from '../prompt-list.ts';
+import { joined } from '../prompt-list.ts';
 import { generateAndRecover } from '../recover.ts';
 import type { DeviceError } from '../tensor/errors.ts';
 import { type ImageJob, ImageQueue } from './image-queue.ts';
@@ -123,14 +123,4 @@ export class DrawingLoop {
       for (const { signal } of jobs) signal.removeEventListener('abort', gone);
     }
   }
-}
-
-/** Prompts of one image each, of one size, as the prompt of a run. */
-function joined(prompts: readonly object[]): object {
-  const [first = {}] = prompts;
-  const lists = Object.entries(first).filter(([, value]) => Array.isArray(value));
-  const all = lists.map(([name]) => [name, prompts.flatMap((prompt) => (prompt as Record<string, unknown[]>)[name]!)]);
-  const prompt = { ...first, ...Object.fromEntries(all) };
-  if (imagesOf(prompt) !== prompts.length) throw new Error('internal: prompts of one image each');
-  return prompt;
 }
