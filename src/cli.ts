@@ -11,6 +11,7 @@ import { planCommand } from './cli/plan.ts';
 import { sampleCommand } from './cli/sample.ts';
 import { serveCommand } from './cli/serve.ts';
 import { tuneCommand } from './cli/tune.ts';
+import { workCommand } from './cli/work.ts';
 import { VERSION } from './version.ts';
 
 outliveClosedPipes();
@@ -35,6 +36,7 @@ Examples:
   $ rasterline tune --images 8
   $ rasterline serve --model emoji --port 8080
   $ rasterline sample --images 1000 --out samples.npz
+  $ rasterline work --queue redis://127.0.0.1:6379
 
 Exit codes: 0 done, 1 failed, 2 wrong options, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).`,
   );
@@ -46,6 +48,7 @@ const commands = [
   devicesCommand,
   tuneCommand,
   sampleCommand,
+  workCommand,
   serveCommand,
 ];
 for (const command of commands.map((make) => make())) {

@@ -4,19 +4,19 @@ import { planCache } from '../cache/policy.ts';
 import { classIds } from '../class-names.ts';
 import type { ModelDefinition } from '../models/family.ts';
 import { EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, modelDefinition, type Prompt } from '../models/registry.ts';
-import { encodePng } from '../png.ts';
 import { imagesOf, promptOf } from '../prompt-list.ts';
-import { recipeFor } from '../recipe-for.ts';
-import { generateAndRecover } from '../recover.ts';
-import { runsOf, withWhatFits } from '../runs.ts';
+import { runsOf } from '../runs.ts';
+import { drawRun } from '../sample/draw-run.ts';
 import { writeNpz } from '../sample/npz.ts';
 import { SampleFolder } from '../sample/sample-folder.ts';
 import { resolveSampling } from '../sampler.ts';
 import { whole } from '../tensor/checks.ts';
+import type { DriverKind } from '../tensor/device/adapter.ts';
 import { OptionError } from '../tensor/errors.ts';
 import { checkValue } from '../tensor/options.ts';
 import { VERSION } from '../version.ts';
 import { type AtOnceFlags, addAtOnceOptions, imagesAtOnce } from './at-once.ts';
+import { drawByWorkers, expectQueueFlags } from './draw-by-workers.ts';
 import { interruptible } from './exit.ts';
 import {
   addModelOptions,
@@ -29,14 +29,16 @@ import {
 import { OpenedModel } from './opened-model.ts';
 import { addCacheOptions, type CacheFlags, cacheOptions, commaSeparated, number } from './options.ts';
 import { progressBar } from './progress.ts';
+import { addQueueOptions, type QueueFlags } from './queue.ts';
 
-interface SampleFlags extends CacheFlags, ModelFlags, SamplingFlags, AtOnceFlags {
+interface SampleFlags extends CacheFlags, ModelFlags, SamplingFlags, AtOnceFlags, Partial<QueueFlags> {
   readonly model?: string;
   readonly images: number;
   readonly firstImage: number;
   readonly classes?: string;
   readonly prompts?: string;
   readonly out: string;
+  readonly results?: 'folder' | 'queue';
 }
 
 /** Images of a run where no one says it, and memory holds them. */
@@ -53,17 +55,21 @@ export function sampleCommand(): Command {
     .option('--model <name>', 'preset (default: emoji, or emoji-text with --prompts)')
     .option('--classes <list>', 'classes in turn, by number, or for the emoji model by name (default: all)')
     .option('--prompts <file>', 'texts in turn, one a line')
+    .option('--results <where>', 'with --queue: folder, which all workers see, or queue (default: folder)')
     .addHelpText(
       'after',
       `
 Image i is drawn from class or text i, in turn, with the seed and the identity i, and named by it.
+With --queue nothing is drawn here: any number of "rasterline work" draw, whose driver is that of --driver (default: gpu).
 
 Examples:
   $ rasterline sample --images 1000 --out samples
   $ rasterline sample --images 50000 --out samples.npz --budget 4 --seed 1
-  $ rasterline sample --prompts captions.txt --images 100 --out samples`,
+  $ rasterline sample --prompts captions.txt --images 100 --out samples
+  $ rasterline sample --queue redis://127.0.0.1:6379 --images 50000 --out samples --results queue`,
     );
-  for (const add of [addModelOptions, addSamplingOptions, addCacheOptions, addAtOnceOptions]) add(command);
+  for (const add of [addModelOptions, addSamplingOptions, addCacheOptions, addAtOnceOptions, addQueueOptions])
+    add(command);
   return command.action(run);
 }
 
@@ -76,42 +82,47 @@ async function run(flags: SampleFlags): Promise<void> {
   checkValue('firstImage', whole(0, 2 ** 30), firstImage);
   resolveSampling(sampling, {});
   planCache(cache, definition.grid);
+  expectQueueFlags(flags);
   const prompt = await roundOf(definition, flags);
   const round = imagesOf(prompt); // image i has entry i of the round, in turn
+  const promptsOf = (identities: readonly number[]) =>
+    promptOf(
+      prompt,
+      identities.map((identity) => identity % round),
+    );
+  const isNpz = out.endsWith('.npz');
+  const open = (kind: DriverKind) =>
+    SampleFolder.open(isNpz ? `${out}.images` : out, {
+      ...{ version: VERSION, model: name, prompt, sampling, cache, loaded, driver: kind },
+    });
   const { signal, release } = interruptible();
   const bar = progressBar('sampling');
   try {
-    using opened = await OpenedModel.open({ driver, name, loaded, signal });
-    const { runtime } = opened.model;
-    const isNpz = out.endsWith('.npz');
-    const settings = { version: VERSION, model: name, prompt, sampling, cache, loaded, driver: runtime.kind };
-    const folder = await SampleFolder.open(isNpz ? `${out}.images` : out, settings);
-    const missing = await folder.missing(images, firstImage);
-    const atOnce = await imagesAtOnce(runtime, Math.min(images, flags.atOnce ?? AT_ONCE), {
-      flags,
-      name,
-      cache,
-      loaded,
-    });
-    for (const places of runsOf(missing.length, atOnce)) {
-      const identities = places.map((place) => missing[place]!);
-      bar.update(images - missing.length + places[0]!, images);
-      const options = {
-        prompt: promptOf(
-          prompt,
-          identities.map((identity) => identity % round),
-        ),
-        cache,
-        ...sampling,
-        firstImage: identities,
-      };
-      const reload = opened.reload.bind(opened);
-      const drawn = await generateAndRecover(opened.model, { ...options, signal, reload }).catch(async (error) =>
-        Promise.reject(await withWhatFits(error, opened.model, places.length, options)),
-      );
-      opened.compiling.stop();
-      for (const [i, image] of drawn.entries())
-        await folder.write(identities[i]!, encodePng(image, recipeFor(opened.model, options, i)));
+    let folder: SampleFolder;
+    let missing: readonly number[];
+    if (flags.queue !== undefined) {
+      const kind = driver === 'auto' ? 'gpu' : driver;
+      folder = await open(kind);
+      missing = await folder.missing(images, firstImage);
+      await drawByWorkers(folder, missing, {
+        ...{ ...flags, queue: flags.queue, promptsOf, sampling, cache, signal },
+        kind: { version: VERSION, model: name, loaded, driver: kind },
+        onImage: (drawn) => bar.update(images - missing.length + drawn, images),
+      });
+    } else {
+      using opened = await OpenedModel.open({ driver, name, loaded, signal });
+      const { runtime } = opened.model;
+      folder = await open(runtime.kind);
+      missing = await folder.missing(images, firstImage);
+      const most = Math.min(images, flags.atOnce ?? AT_ONCE);
+      const atOnce = await imagesAtOnce(runtime, most, { flags, name, cache, loaded });
+      for (const places of runsOf(missing.length, atOnce)) {
+        const identities = places.map((place) => missing[place]!);
+        bar.update(images - missing.length + places[0]!, images);
+        const pngs = await drawRun(opened, { prompt: promptsOf(identities), identities, sampling, cache, signal });
+        opened.compiling.stop();
+        for (const [i, png] of pngs.entries()) await folder.write(identities[i]!, png);
+      }
     }
     if (isNpz)
       await writeNpz(

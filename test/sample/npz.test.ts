@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodePng } from '../../src/png.ts';
 import { writeNpz } from '../../src/sample/npz.ts';
 import { SampleFolder } from '../../src/sample/sample-folder.ts';
 import { locate, readZip } from '../../src/tensor/checkpoint/torch/zip.ts';
-import { FormatError, OptionError } from '../../src/tensor/errors.ts';
+import { FormatError, OptionError, StorageError } from '../../src/tensor/errors.ts';
 import { fileSource } from '../../src/tensor/source/file-node.ts';
 import { randomValues } from '../support/random.ts';
 
@@ -63,5 +63,15 @@ describe('samples', () => {
     assert.deepEqual(await again.missing(4), [0, 1, 3]);
     assert.deepEqual(await again.missing(3, 2), [3, 4]);
     await assert.rejects(SampleFolder.open(path, { seed: 2 }), OptionError);
+  });
+
+  it('on a full disk are a StorageError', async () => {
+    const path = join(folder, 'full');
+    const samples = await SampleFolder.open(path, {});
+    await symlink('/dev/full', samples.file(0));
+    const error = await samples.write(0, encodePng(picture(1))).catch((thrown: unknown) => thrown);
+    assert.ok(error instanceof StorageError);
+    assert.match(error.message, /ENOSPC/);
+    assert.deepEqual((await readdir(path)).sort(), ['000000.png', 'sample.json']);
   });
 });
