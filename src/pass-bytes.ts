@@ -1,6 +1,7 @@
 /** Memory of a run beside weights, keys and values, without recording it: what `openRun` makes, from the same sizes. */
 
 import type { CachePlan } from './cache/policy.ts';
+import { mostLanes } from './cache/wavefront.ts';
 import type { ModelDefinition } from './models/family.ts';
 import { type MatrixSpec, weightSpecs } from './models/weights/weight-spec.ts';
 import { type Trace, type Traced, traceScratch } from './tensor/placement.ts';
@@ -22,25 +23,32 @@ export function passBytes(model: Sizes, { images, rows, promptLength, plan }: Pa
   const rowTokens = rows * promptLength;
   const features = parts.textEncoder && encode(prefill, parts.textEncoder.weights, images * promptLength);
   forward(prefill, model, { images, rows, tokens: promptLength, features });
-  const step = traceScratch();
-  forward(step, model, { images, rows, tokens: 1 });
+  // a program of each number of lanes
+  const lanes = mostLanes({ ...grid, window: plan.window, hasLineEnd: grid.lineEnd !== undefined });
+  const steps = Array.from({ length: lanes }, (_, i) => {
+    const step = traceScratch();
+    forward(step, model, { images, rows, tokens: 1 + i, draws: 1 + i });
+    return step.total();
+  }).reduce((sum, bytes) => sum + bytes);
   const most = plan.survivors + plan.summaries + grid.lineLength;
   const evicts = plan.survivors + plan.summaries > 0;
   const lineEnd = evicts ? 4 * rows * geometry.kvHeads * (3 * most + plan.summaries) : 0;
   const sampler = 4 * images * (grid.lines * grid.lineLength + 8);
-  return prefill.total() + step.total() + lineEnd + sampler + 4 * rowTokens;
+  return prefill.total() + steps + lineEnd + sampler + 4 * rowTokens;
 }
 
 interface Forward {
   readonly images: number;
   readonly rows: number;
   readonly tokens: number;
+  /** Tokens drawn of each image. Default: one. */
+  readonly draws?: number;
   /** Of the text encoder. */
   readonly features?: Traced | undefined;
 }
 
 /** Embeddings, blocks, logits and the draw. Layers share their memory, so two stand for all. */
-function forward({ make, use }: Trace, model: Sizes, { images, rows, tokens, features }: Forward): void {
+function forward({ make, use }: Trace, model: Sizes, { images, rows, tokens, draws = 1, features }: Forward): void {
   const { geometry, width, intermediateSize, imageTokens } = model;
   const { heads, kvHeads, headDim } = geometry;
   const floats = (count: number) => 4 * rows * tokens * count;
@@ -50,8 +58,8 @@ function forward({ make, use }: Trace, model: Sizes, { images, rows, tokens, fea
     const h = make(floats(width), make(floats(heads * headDim), qkv), x);
     x = make(floats(width), make(floats(intermediateSize), h), h);
   }
-  const logits = make(4 * rows * imageTokens.count, make(4 * rows * width, x));
-  use(make(4 * images * imageTokens.count, logits));
+  const logits = make(4 * rows * draws * imageTokens.count, make(4 * rows * draws * width, x));
+  use(make(4 * images * draws * imageTokens.count, logits));
 }
 
 /** Captions through their two layers, then repeated for the rows without one. */

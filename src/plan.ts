@@ -1,7 +1,8 @@
 /** Bytes of a run before anything is loaded; no GPU is needed. */
 
+import { PARALLEL, type ParallelOptions } from './cache/parallel-options.ts';
 import { CACHE_OPTIONS, type CacheOptions, planCache } from './cache/policy.ts';
-import { storeBytes, storeSlots } from './cache/store-shape.ts';
+import { scoredLanes, storeBytes, storeSlots } from './cache/store-shape.ts';
 import { floatDtype } from './kernels/linear/weight.ts';
 import type { WeightDtype } from './models/family.ts';
 import { DTYPE } from './models/load-model.ts';
@@ -20,6 +21,8 @@ export interface PlanOptions {
   /** Whether guidance doubles the rows. Default true. */
   readonly guided?: boolean;
   readonly cache?: CacheOptions;
+  /** Default: one line after another. */
+  readonly parallel?: ParallelOptions;
   readonly dtype?: WeightDtype;
   /** Tokens of the longest prompt, for models that draw from text. Default 64. */
   readonly promptTokens?: number;
@@ -35,6 +38,7 @@ export const PLAN_OPTIONS: OptionTable<PlanOptions> = {
     batch: whole(1, MOST_IMAGES),
     guided: flag,
     cache: nested(CACHE_OPTIONS),
+    parallel: nested(PARALLEL),
     dtype: DTYPE,
     promptTokens: whole(1, MOST_IMAGES),
     vqPreset: text,
@@ -74,17 +78,17 @@ export interface MemoryPlan {
  */
 export async function plan(model: string | FamilyModel, given: PlanOptions = {}): Promise<MemoryPlan> {
   const options = checkOptions(PLAN_OPTIONS, given);
-  const { batch = 1, promptTokens = 64, guided = true, cache = {}, dtype = 'f16' } = options;
+  const { batch = 1, promptTokens = 64, guided = true, cache = {}, parallel, dtype = 'f16' } = options;
   const definition = modelDefinition(model, options);
   const { name, geometry, grid, vq } = definition;
   const { lines, lineLength } = grid;
   const rows = guided ? 2 * batch : batch;
-  const cachePlan = planCache(cache, grid);
+  const cachePlan = planCache(cache, grid, parallel?.window);
   const condition = definition.conditionTokens(promptTokens);
   const shape = { ...geometry, rows, dtype: floatDtype(dtype) };
   const slots = storeSlots(cachePlan, lineLength, condition);
   const kvBytes = storeBytes(shape, slots);
-  const slotBytes = geometry.layers * rows * geometry.kvHeads * slots * (cachePlan.observe === 'nothing' ? 4 : 8);
+  const slotBytes = 4 * geometry.layers * rows * geometry.kvHeads * slots * (1 + scoredLanes(cachePlan, lineLength));
   const weights = Object.values(definition.parts).map((part) => part.weights);
   const bytes = weightBytes(weights, dtype);
   const stepBytes = passBytes(definition, { images: batch, rows, promptLength: condition, plan: cachePlan });

@@ -16,10 +16,11 @@ import { goldenConfig } from './support/trace.ts';
 const WORDS = { promptTokens: [[5, 6, 7], [8]] };
 
 /** Full and few lines, with guidance and without. */
-const RUNS: readonly { readonly cache: CacheOptions; readonly guided: boolean }[] = [
+const RUNS: readonly { readonly cache: CacheOptions; readonly guided: boolean; readonly window?: number }[] = [
   { cache: {}, guided: true },
   { cache: { policy: 'line-ar', budgetLines: 3 }, guided: true },
   { cache: { policy: 'line-ar', budgetLines: 3 }, guided: false },
+  { cache: { policy: 'line-ar', budgetLines: 6 }, guided: true, window: 3 },
 ];
 
 describe('plan', () => {
@@ -32,14 +33,22 @@ describe('plan', () => {
     using runtime = await Runtime.open({ driver: 'null' });
     using loaded = await open(runtime);
     assert.deepEqual(loaded.geometry, modelDefinition(model).geometry, 'the plan is of the same model');
-    for (const { cache, guided } of RUNS) {
+    for (const { cache, guided, window } of RUNS) {
+      const parallel = window === undefined ? {} : { parallel: { window } };
       runtime.memory.peakBytes = 0;
-      await generate(loaded, { prompt, cache, guidanceScale: guided ? 2 : 1 });
+      await generate(loaded, { prompt, cache, ...parallel, guidanceScale: guided ? 2 : 1 });
 
-      const { totalBytes, ...parts } = await plan(model, { batch: 2, guided, cache, dtype: 'f32', promptTokens: 3 });
+      const { totalBytes, ...parts } = await plan(model, {
+        batch: 2,
+        guided,
+        cache,
+        ...parallel,
+        dtype: 'f32',
+        promptTokens: 3,
+      });
 
       const off = totalBytes / runtime.peakBytes - 1;
-      const about = JSON.stringify({ off, took: runtime.peakBytes, totalBytes, ...parts, cache, guided });
+      const about = JSON.stringify({ off, took: runtime.peakBytes, totalBytes, ...parts, cache, guided, window });
       assert.ok(Math.abs(off) < 0.02, about);
     }
   }

@@ -20,8 +20,7 @@ import { observation } from './observation.ts';
 import { PageTable } from './page-table.ts';
 import type { CachePlan } from './policy.ts';
 import { SlotBanks } from './slot-banks.ts';
-import { type StoreShape, storeBytes, storeSlots } from './store-shape.ts';
-import { linesInFlight } from './wavefront.ts';
+import { type StoreShape, scoredLanes, storeBytes, storeSlots } from './store-shape.ts';
 
 export class KvStore {
   readonly slots: number;
@@ -59,8 +58,11 @@ export class KvStore {
     this.table = new PageTable(plan, { ...shape, conditionTokens: condition });
     this.#attention = { ...shape, rows, slots: this.slots, hasSummaries: plan.summaries > 0 };
     this.#pairsRows = plan.rowScope === 'image' && rows === 2 * shape.images;
-    const scoredLanes = plan.observe === 'nothing' ? 0 : linesInFlight({ lineLength, window: plan.window });
-    this.banks = new SlotBanks(runtime, shape, { slots: this.slots, scoredLanes, pairsRows: this.#pairsRows });
+    this.banks = new SlotBanks(runtime, shape, {
+      slots: this.slots,
+      scoredLanes: scoredLanes(plan, lineLength),
+      pairsRows: this.#pairsRows,
+    });
     this.step = runtime.tensor([stepLength(this.table.mostLanes)], 'u32', 'step');
     this.#rowOffsets = runtime.tensor(
       [rows, 2],

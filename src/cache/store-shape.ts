@@ -2,6 +2,7 @@
 
 import { type Dtype, ELEMENT_BYTES } from '../tensor/dtype.ts';
 import type { CachePlan } from './policy.ts';
+import { linesInFlight } from './wavefront.ts';
 
 export interface StoreShape {
   readonly layers: number;
@@ -25,6 +26,11 @@ export interface StoreShape {
 /** Slots of one layer, row and KV head. */
 export function storeSlots(plan: CachePlan, lineLength: number, condition: number): number {
   return condition + plan.budgetLines * lineLength;
+}
+
+/** Lanes whose attention is summed, each by itself; 0: none is. */
+export function scoredLanes({ observe, window }: CachePlan, lineLength: number): number {
+  return observe === 'nothing' ? 0 : linesInFlight({ lineLength, window });
 }
 
 /** Bytes of keys and values: 2 · layers · rows · KV heads · slots · head dim · element bytes. */

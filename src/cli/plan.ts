@@ -16,6 +16,7 @@ interface PlanFlags extends CacheFlags {
   readonly all?: boolean;
   readonly paper?: boolean;
   readonly promptTokens: number;
+  readonly window?: number;
   readonly json?: boolean;
 }
 
@@ -27,6 +28,7 @@ export function planCommand(): Command {
     .option('--no-guided', 'without guidance, which halves the rows')
     .option('--dtype <type>', 'storage of weights: f16, f32, int8 or int4', 'f16')
     .option('--prompt-tokens <count>', 'tokens of the longest prompt, for models that draw from text', number, 64)
+    .option('--window <columns>', 'lines in parallel, each so many columns ahead of the next', number)
     .option('--all', 'every preset')
     .option('--paper', "the paper's memory rows beside ours, all six models")
     .option('--json', 'as JSON')
@@ -37,9 +39,10 @@ export function planCommand(): Command {
   return addCacheOptions(command).action(async (flags: PlanFlags) => {
     if (flags.paper) return void console.log(`${await paperTable()}\n\n${PAPER_NOTE}`);
     const { batch, guided, dtype, promptTokens } = flags;
+    const parallel = flags.window === undefined ? {} : { parallel: { window: flags.window } };
     const names = flags.all ? MODEL_NAMES : [flags.model];
     const plans = await Promise.all(
-      names.map((name) => plan(name, { batch, guided, dtype, promptTokens, cache: cacheOptions(flags) })),
+      names.map((name) => plan(name, { batch, guided, dtype, promptTokens, cache: cacheOptions(flags), ...parallel })),
     );
     if (flags.json) return void console.log(JSON.stringify(flags.all ? plans : plans[0], undefined, 2));
     const rows = await Promise.all(
