@@ -8,6 +8,7 @@ import { failed, outliveClosedPipes } from './cli/exit.ts';
 import { generateCommand } from './cli/generate.ts';
 import { inspectCommand } from './cli/inspect.ts';
 import { planCommand } from './cli/plan.ts';
+import { quantizeCommand } from './cli/quantize.ts';
 import { sampleCommand } from './cli/sample.ts';
 import { serveCommand } from './cli/serve.ts';
 import { tuneCommand } from './cli/tune.ts';
@@ -32,6 +33,7 @@ Examples:
   $ rasterline generate --model llamagen-xl-384 --checkpoint c2i_XL_384.pt --vq vq_ds16_c2i.pt --classes 207,360
   $ rasterline plan --model llamagen-xl-384 --batch 8 --budget 4
   $ rasterline inspect c2i_XL_384.pt
+  $ rasterline quantize c2i_XL_384.pt --dtype int4 --out xl-int4.safetensors
   $ rasterline devices
   $ rasterline tune --images 8
   $ rasterline serve --model emoji --port 8080
@@ -44,6 +46,7 @@ const commands = [
   generateCommand,
   compareCommand,
   inspectCommand,
+  quantizeCommand,
   planCommand,
   devicesCommand,
   tuneCommand,

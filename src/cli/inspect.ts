@@ -5,10 +5,11 @@ import type { Checkpoint } from '../tensor/checkpoint/checkpoint.ts';
 import { openFiles } from '../tensor/checkpoint/open-files.ts';
 import { count, describeShape } from '../tensor/shape.ts';
 import { printable } from '../tensor/show.ts';
+import { type InspectQuantizeFlags, inspectQuantized } from './inspect-quantize.ts';
 import { hubEnvironment, megabytes, number, table } from './options.ts';
-import { expectQuantized, type QuantizeFlags, quantize } from './quantize.ts';
+import { expectQuantized } from './quantize.ts';
 
-type InspectFlags = Omit<QuantizeFlags, 'quantize'> & { readonly quantize?: string };
+type InspectFlags = Omit<InspectQuantizeFlags, 'quantize'> & { readonly quantize?: string };
 
 export function inspectCommand(): Command {
   return new Command('inspect')
@@ -32,12 +33,12 @@ Examples:
   $ rasterline inspect --quantize int4 --model llamagen-xl-384 --vq vq_ds16_c2i.pt c2i_XL_384.pt`,
     )
     .action(async (file: string | undefined, { quantize: dtype, ...flags }: InspectFlags) => {
-      expectQuantized(dtype);
+      if (dtype !== undefined) expectQuantized('quantize', dtype);
       const source = file ?? (await packagedSource('checkpoints/emoji/gpt.safetensors'));
       const { checkpoint } = await openFiles(source, hubEnvironment());
       try {
         const fits = fittingModels(checkpoint);
-        if (dtype !== undefined) await quantize(checkpoint, fits, file, { ...flags, quantize: dtype });
+        if (dtype !== undefined) await inspectQuantized(checkpoint, fits, file, { ...flags, quantize: dtype });
         else describe(checkpoint, fits, flags.json);
       } finally {
         await checkpoint.close();

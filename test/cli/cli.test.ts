@@ -56,7 +56,7 @@ describe('the command line', function () {
   });
 
   it('helps, with examples, and ends with 0', async () => {
-    for (const command of [[], ['generate'], ['compare'], ['inspect'], ['plan'], ['devices'], ['tune']]) {
+    for (const command of [[], ['generate'], ['compare'], ['inspect'], ['quantize'], ['plan'], ['devices'], ['tune']]) {
       const { code, out } = await rasterline([...command, '--help']);
       assert.equal(code, 0);
       assert.match(out, /Examples?:\n\s+\$ rasterline/);
@@ -199,6 +199,48 @@ describe('the command line', function () {
       sum(({ bytes }) => bytes),
     );
     assert.deepEqual([model, divergence], [undefined, undefined]);
+  });
+
+  it('quantizes a checkpoint into a file that is read like any other, and leaves nothing of one it cannot write', async () => {
+    const out = join(folder, 'emoji-int4.safetensors');
+    const { code, out: json, err } = await rasterline(['quantize', '--dtype', 'int4', '--out', out, '--json']);
+    assert.equal(code, 0, err);
+    const { bytes, ...about } = JSON.parse(json);
+    assert.deepEqual(about, { file: out, model: 'emoji', part: 'checkpoint', dtype: 'int4', layers: 24 });
+    assert.equal((await readFile(out)).length, bytes);
+    assert.match((await rasterline(['inspect', out])).out, /rasterline\.dtype: int4\n.*\nfits: emoji \(checkpoint\)/);
+    const loaded = await rasterline([
+      'generate',
+      '--driver',
+      'null',
+      '--classes',
+      '1',
+      '--checkpoint',
+      out,
+      '--out',
+      join(folder, 'x.png'),
+    ]);
+    assert.equal(loaded.code, 0, loaded.err);
+    await rm(join(folder, 'x.png'));
+    const wrong: readonly (readonly [readonly string[], RegExp])[] = [
+      [['quantize', '--dtype', 'int3', '--out', out], /dtype: expected int8 or int4, got int3/],
+      [
+        ['quantize', '--dtype', 'int8', '--out', join(folder, 'x.bin')],
+        /out: expected a file that ends in \.safetensors/,
+      ],
+      [
+        ['quantize', out, '--dtype', 'int4', '--out', join(folder, 'x.safetensors')],
+        /expected weights in float, got int4/,
+      ],
+      [['inspect', '--quantize', 'int4', out], /expected weights in float, got int4/],
+    ];
+    for (const [arguments_, text] of wrong) {
+      const ended = await rasterline(arguments_);
+      assert.equal(ended.code, 2, ended.err);
+      assert.match(ended.err, text);
+    }
+    await rm(out);
+    assert.deepEqual(await readdir(folder), []);
   });
 
   it('plans keys and values in proportion to the budget', async () => {

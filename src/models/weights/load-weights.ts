@@ -12,11 +12,13 @@ import {
 } from '../../kernels/linear/weight.ts';
 import type { Checkpoint } from '../../tensor/checkpoint/checkpoint.ts';
 import { type LoadOptions, Weights } from '../../tensor/checkpoint/weights.ts';
+import { widen } from '../../tensor/dtype.ts';
 import { FormatError } from '../../tensor/errors.ts';
 import type { Runtime } from '../../tensor/runtime.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { matrixBlocks } from './matrix-blocks.ts';
 import { paddedChannels, paddedMatrix, paddedRows, paddedWidth } from './padding.ts';
+import { layerName, type QuantizedLayer, quantizedDtype, quantizedLayer } from './quantized-layer.ts';
 import { storedShapes, tableName, valuesShape } from './stored-shapes.ts';
 import { matrixDtype, tableDtype } from './weight-bytes.ts';
 import {
@@ -24,7 +26,6 @@ import {
   type Loaded,
   type MatrixSpec,
   mapSpecs,
-  stackedMatrices,
   type TableSpec,
   type TensorSpec,
   type ValuesSpec,
@@ -53,15 +54,20 @@ interface Loading {
 }
 
 /**
- * Loads a tree in its order. `dtype` is that of matrices; vectors stay f32. Throws FormatError for a tensor that is
+ * Loads a tree in its order. `dtype` is that of matrices, unless the checkpoint holds whole numbers; vectors stay f32. Throws FormatError for a tensor that is
  * missing or of another shape; a failure gives back all memory.
  */
 export async function loadWeights<Tree>(
   runtime: Runtime,
   tree: Tree,
-  { checkpoint, dtype, ...options }: LoadOptions & { readonly checkpoint: Checkpoint; readonly dtype: MatrixDtype },
+  {
+    checkpoint,
+    dtype: asked,
+    ...options
+  }: LoadOptions & { readonly checkpoint: Checkpoint; readonly dtype: MatrixDtype },
 ): Promise<LoadedWeights<Tree>> {
   const weights = new Weights(checkpoint, options, storedShapes(tree, checkpoint).keys());
+  const dtype = quantizedDtype(checkpoint) ?? asked;
   const owned: { dispose(): void }[] = [];
   const own = <T extends { dispose(): void }>(thing: T): T => {
     owned.push(thing);
@@ -99,15 +105,38 @@ async function loadMatrix(loading: Loading, spec: MatrixSpec): Promise<LinearWei
   const { inputs, outputs } = paddedMatrix(spec);
   const bias =
     spec.bias === undefined ? undefined : await loadTensor(loading, biasSpec(spec.bias, spec.outputs, outputs));
-  const label = stackedMatrices(spec)[0]![0]; // there is one at least
+  const label = layerName(spec);
   const dtype = matrixDtype(spec, loading.dtype);
   const shape = { label, inputs, outputs, paired: spec.up !== undefined, dtype };
   const weight = loading.own(allocateLinear(loading.runtime, bias ? { ...shape, bias } : shape));
+  const stored = quantizedDtype(loading.weights.checkpoint);
+  const layer = stored && quantizedLayer(spec, stored);
+  if (layer) {
+    await loadQuantized(loading.weights, layer, weight);
+    return weight;
+  }
   for await (const { index, values, place } of matrixBlocks(loading.weights, spec)) {
     if (dtype === floatDtype(dtype)) expectFinite(values, dtype, place); // quantizing asks for itself
     writeBlock(weight, index, values, place);
   }
   return weight;
+}
+
+/** Words and scales as they are stored. Throws FormatError for a scale that is not finite. */
+async function loadQuantized(weights: Weights, layer: QuantizedLayer, weight: LinearWeight): Promise<void> {
+  for (const { tensor, scales, firstBlock, blocks } of weight.parts) {
+    const range = { from: firstBlock, to: firstBlock + blocks };
+    const { words } = layer;
+    for await (const { first, bytes } of weights.stored(words.name, words.shape, { dtype: 'u32', ...range }))
+      tensor.writeAt((first - firstBlock) * words.shape[1], wordsOf(bytes));
+    const { name, shape } = layer.scales;
+    const place = `${weights.checkpoint.name}: ${name}`;
+    for await (const { first, bytes } of weights.stored(name, shape, { dtype: 'f16', ...range })) {
+      const values = widen(bytes, 'f16', place);
+      expectFinite(values, 'f16', place);
+      scales?.writeAt((first - firstBlock) * shape[1], values);
+    }
+  }
 }
 
 async function loadConvolution(loading: Loading, spec: ConvolutionSpec): Promise<ConvWeight> {
@@ -177,6 +206,11 @@ function expectFinite(values: Float32Array, dtype: MatrixDtype, place: string): 
     const remedy = Number.isFinite(value) ? "load it with dtype 'f32'" : 'the checkpoint is damaged';
     throw new FormatError(`${place}: expected weights that are finite in ${dtype}, got ${value}; ${remedy}`);
   }
+}
+
+function wordsOf(bytes: Uint8Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
 }
 
 function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {

@@ -5,6 +5,7 @@ import { isQuantized, LANES, type MatrixDtype } from '../../kernels/linear/weigh
 import type { Checkpoint, StoredTensor } from '../../tensor/checkpoint/checkpoint.ts';
 import { type LoadOptions, Weights } from '../../tensor/checkpoint/weights.ts';
 import { matrixBlocks } from './matrix-blocks.ts';
+import { expectFloat } from './quantized-layer.ts';
 import { matrixBytes, matrixDtype } from './weight-bytes.ts';
 import { type MatrixSpec, matrix, stackedMatrices, weightSpecs } from './weight-spec.ts';
 
@@ -35,13 +36,15 @@ const UNMEASURED = { errorSquares: 0, weightSquares: 0, largest: 0 };
 /**
  * Every matrix of the tree in its order.
  *
- * Throws FormatError for a checkpoint that is not of the tree, or values that cannot be quantized; and the signal's reason.
+ * Throws OptionError for one that is quantized, FormatError for one that is not of the tree or values that cannot be
+ * quantized; and the signal's reason.
  */
 export async function quantizationErrors(
   tree: unknown,
   checkpoint: Checkpoint,
   { dtype, ...options }: LoadOptions & { readonly dtype: QuantizedDtype },
 ): Promise<readonly MatrixError[]> {
+  expectFloat(checkpoint);
   const alone = [...weightSpecs(tree)].flatMap((spec) => (spec.role === 'matrix' ? separateMatrices(spec) : []));
   const names = alone.flatMap(({ name, gain }) => [name, ...(gain === undefined ? [] : [gain])].flat());
   const weights = new Weights(checkpoint, options, new Set(names));

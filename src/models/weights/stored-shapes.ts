@@ -1,14 +1,16 @@
 /** What a tree of weights takes from a checkpoint: names and shapes, and whether they are there. */
 
+import type { QuantizedDtype } from '../../kernels/linear/quantize.ts';
 import type { Checkpoint } from '../../tensor/checkpoint/checkpoint.ts';
 import { FormatError } from '../../tensor/errors.ts';
 import { count, describeShape, type Shape, sameShape } from '../../tensor/shape.ts';
-import { stackedMatrices, type ValuesSpec, type WeightSpec, weightSpecs } from './weight-spec.ts';
+import { quantizedDtype, quantizedLayer } from './quantized-layer.ts';
+import { type MatrixSpec, stackedMatrices, type ValuesSpec, type WeightSpec, weightSpecs } from './weight-spec.ts';
 
 /** Names that a message shows of many. */
 const SHOWN = 5;
 
-type Stored = Pick<Checkpoint, 'tensors'>;
+type Stored = Pick<Checkpoint, 'tensors'> & Partial<Pick<Checkpoint, 'name' | 'metadata'>>;
 
 /** Shape of every tensor that is taken, by its name. The checkpoint, where there is one, decides between layouts. */
 export function storedShapes(tree: unknown, checkpoint?: Stored): Map<string, Shape> {
@@ -63,16 +65,8 @@ export function valuesShape({ name, shape, sharedRows }: ValuesSpec, checkpoint:
 
 function shapesOf(spec: WeightSpec, checkpoint: Stored | undefined): (readonly [string, Shape])[] {
   switch (spec.role) {
-    case 'matrix': {
-      const { inputs, outputs, bias = [], gain, up, shape } = spec;
-      const biases = [bias].flat();
-      return [
-        ...biases.map((name) => [name, [outputs / biases.length]] as const),
-        ...stackedMatrices(spec).map(([name, height]) => [name, shape ?? [height, inputs]] as const),
-        ...(up === undefined ? [] : [[up, [outputs, inputs]] as const]),
-        ...(gain === undefined ? [] : [[gain, [inputs]] as const]),
-      ];
-    }
+    case 'matrix':
+      return matrixShapes(spec, checkpoint && quantizedDtype(checkpoint));
     case 'convolution':
       return [
         [`${spec.name}.bias`, [spec.outputs]],
@@ -85,4 +79,18 @@ function shapesOf(spec: WeightSpec, checkpoint: Stored | undefined): (readonly [
     case 'values':
       return [[spec.name, valuesShape(spec, checkpoint)]];
   }
+}
+
+function matrixShapes(spec: MatrixSpec, quantized: QuantizedDtype | undefined): (readonly [string, Shape])[] {
+  const { inputs, outputs, bias = [], gain, up, shape } = spec;
+  const names = [bias].flat();
+  const biases = names.map((name) => [name, [outputs / names.length]] as const);
+  const layer = quantized && quantizedLayer(spec, quantized);
+  if (layer) return [...biases, ...[layer.words, layer.scales].map(({ name, shape }) => [name, shape] as const)];
+  return [
+    ...biases,
+    ...stackedMatrices(spec).map(([name, height]) => [name, shape ?? [height, inputs]] as const),
+    ...(up === undefined ? [] : [[up, [outputs, inputs]] as const]),
+    ...(gain === undefined ? [] : [[gain, [inputs]] as const]),
+  ];
 }

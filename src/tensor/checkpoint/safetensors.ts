@@ -17,10 +17,11 @@ import {
   storedRun,
 } from './stored-tensor.ts';
 
-const LENGTH_BYTES = 8;
+/** Of the header's length, at the head of the file. */
+export const LENGTH_BYTES = 8;
 
 /** Names as written in files. F4, F6 and C64 exist too; nothing here reads them. */
-const DTYPES: ReadonlyMap<string, StoredDtype> = new Map([
+export const DTYPES: ReadonlyMap<string, StoredDtype> = new Map([
   ['F64', 'f64'],
   ['F32', 'f32'],
   ['F16', 'f16'],

@@ -3,7 +3,7 @@
 import { widen } from '../dtype.ts';
 import { FormatError } from '../errors.ts';
 import { count, describeShape, type Shape, sameShape } from '../shape.ts';
-import type { Checkpoint, StoredTensor } from './checkpoint.ts';
+import type { Checkpoint, StoredDtype, StoredTensor } from './checkpoint.ts';
 
 /** Bytes of a checkpoint that are on the CPU at a time, beside the GPU. */
 const SLICE_BYTES = 8 * 2 ** 20;
@@ -55,23 +55,46 @@ export class Weights {
   async *rows(
     name: string,
     matrix: readonly [number, number],
-    { shape = matrix, step = 1, from = 0, to = matrix[0] }: RowsOptions = {},
+    { shape = matrix, ...options }: RowsOptions = {},
   ): AsyncGenerator<{ readonly first: number; readonly values: Float32Array<ArrayBuffer> }> {
     const tensor = this.#expect(name, shape);
     const [rows, width] = matrix;
-    const rowBytes = tensor.bytes / rows;
-    const most = Math.max(1, Math.floor(SLICE_BYTES / rowBytes / step)) * step;
-    for (let first = from; first < to; first += most) {
-      this.options.signal?.throwIfAborted();
-      const count = Math.min(most, to - first);
-      const bytes = await tensor.read(first * rowBytes, count * rowBytes);
+    for await (const { first, count, bytes } of this.#slices(tensor, rows, options)) {
       const values = widen(bytes, tensor.dtype, `${this.checkpoint.name}: ${name}`);
       if (values.length !== count * width)
         throw new FormatError(
           `${this.checkpoint.name}: ${name}: expected ${count * width} values, got ${values.length}`,
         );
       yield { first, values };
+    }
+  }
+
+  /** The same rows as they are stored; `dtype`: of no other storage. */
+  async *stored(
+    name: string,
+    shape: Shape,
+    { dtype, ...options }: Omit<RowsOptions, 'shape'> & { readonly dtype?: StoredDtype } = {},
+  ): AsyncGenerator<{ readonly first: number; readonly bytes: Uint8Array<ArrayBuffer> }> {
+    const tensor = this.#expect(name, shape);
+    if (dtype !== undefined && tensor.dtype !== dtype)
+      throw new FormatError(`${this.checkpoint.name}: ${name}: expected a tensor of ${dtype}, got ${tensor.dtype}`);
+    yield* this.#slices(tensor, shape[0] ?? 1, options);
+  }
+
+  async *#slices(
+    tensor: StoredTensor,
+    rows: number,
+    { step = 1, from = 0, to = rows }: Omit<RowsOptions, 'shape'>,
+  ): AsyncGenerator<{ readonly first: number; readonly count: number; readonly bytes: Uint8Array<ArrayBuffer> }> {
+    const rowBytes = tensor.bytes / rows;
+    const most = Math.max(1, Math.floor(SLICE_BYTES / rowBytes / step)) * step;
+    for (let first = from; first < to; first += most) {
+      this.options.signal?.throwIfAborted();
+      const count = Math.min(most, to - first);
+      const bytes = await tensor.read(first * rowBytes, count * rowBytes);
+      yield { first, count, bytes };
       this.#loadedBytes += bytes.byteLength;
+      const { name } = tensor;
       this.options.onProgress?.({ loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes, tensor: name });
     }
   }

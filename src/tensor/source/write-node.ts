@@ -1,7 +1,18 @@
 /** Files that are whole or not there, and what is no file stays what it is. */
 
 import { randomUUID } from 'node:crypto';
-import { access, constants, lstat, open, readlink, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  access,
+  constants,
+  type FileHandle,
+  lstat,
+  open,
+  readlink,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { OptionError } from '../errors.ts';
 
@@ -29,23 +40,41 @@ export async function expectWritable(path: string): Promise<void> {
 
 /** Written beside its place, then renamed; or into a device or pipe. Throws OptionError. */
 export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  await told(path, async () => {
-    const target = await targetOf(path);
-    if (target.kind !== 'file') return await writeStream(target.path, bytes);
-    const draft = draftBeside(target.path);
-    try {
-      await writeFile(draft, bytes, { flag: 'wx', mode: target.mode });
-      await rename(draft, target.path);
-    } catch (error) {
-      await rm(draft, { force: true }).catch(() => undefined); // the first error is the one to tell
-      throw error;
-    }
-  });
+  const target = await told(path, () => targetOf(path));
+  if (target.kind === 'file') await writeDraft(path, target, (write) => write(0, bytes));
+  else await told(path, () => writeStream(target.path, bytes));
 }
 
-type Target =
-  | { readonly kind: 'file'; readonly path: string; readonly mode: number }
-  | { readonly kind: 'device' | 'pipe'; readonly path: string };
+/** Puts bytes into a file, at a place of their own. */
+export type WriteAt = (position: number, bytes: Uint8Array) => Promise<void>;
+
+/** A file in pieces, which is there when `work` has written all of them. Throws OptionError, and what `work` throws. */
+export async function writePieces(path: string, work: (write: WriteAt) => Promise<void>): Promise<void> {
+  const target = await told(path, () => targetOf(path));
+  if (target.kind !== 'file')
+    throw new OptionError(`out: expected a file that can be written, got ${path}: a ${target.kind}`);
+  await writeDraft(path, target, work);
+}
+
+async function writeDraft(path: string, target: FileTarget, work: (write: WriteAt) => Promise<void>): Promise<void> {
+  const draft = draftBeside(target.path);
+  const file = await told(path, () => open(draft, 'wx', target.mode));
+  try {
+    await work((position, bytes) => told(path, () => writeAll(file, bytes, { position }))).finally(() => file.close());
+    await told(path, () => rename(draft, target.path));
+  } catch (error) {
+    await rm(draft, { force: true }).catch(() => undefined); // the first error is the one to tell
+    throw error;
+  }
+}
+
+interface FileTarget {
+  readonly kind: 'file';
+  readonly path: string;
+  readonly mode: number;
+}
+
+type Target = FileTarget | { readonly kind: 'device' | 'pipe'; readonly path: string };
 
 async function targetOf(given: string): Promise<Target> {
   const path = await followed(given);
@@ -73,14 +102,26 @@ async function followed(path: string): Promise<string> {
 
 /** Writes `length` bytes; even none is a write, which tells a full device from one that takes them. */
 async function writeStream(path: string, bytes: Uint8Array, length: number = bytes.length): Promise<void> {
-  const handle = await open(path, constants.O_WRONLY);
-  try {
-    let written = 0;
-    do written += (await handle.write(bytes, written, length - written)).bytesWritten;
-    while (written < length);
-  } finally {
-    await handle.close();
-  }
+  const file = await open(path, constants.O_WRONLY);
+  await writeAll(file, bytes, { length }).finally(() => file.close());
+}
+
+interface Piece {
+  readonly length?: number;
+  /** Default: where the file stands. */
+  readonly position?: number;
+}
+
+async function writeAll(
+  file: FileHandle,
+  bytes: Uint8Array,
+  { length = bytes.length, position }: Piece,
+): Promise<void> {
+  let done = 0;
+  do {
+    const at = position === undefined ? null : position + done;
+    done += (await file.write(bytes, done, length - done, at)).bytesWritten;
+  } while (done < length);
 }
 
 /** Short, so that it fits wherever the file's own name does. */
@@ -88,10 +129,10 @@ function draftBeside(path: string): string {
   return join(dirname(path), `.${randomUUID()}.part`);
 }
 
-async function told(path: string, work: () => Promise<void>): Promise<void> {
+async function told<T>(path: string, work: () => Promise<T>): Promise<T> {
   if (path === '') throw new OptionError('out: expected a file that can be written, got an empty name');
   try {
-    await work();
+    return await work();
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const folder = dirname(path);
