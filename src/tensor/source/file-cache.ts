@@ -114,7 +114,8 @@ async function broughtFile(
     await fetchRest(download, wanted, options);
     await download.finish();
   } catch (error) {
-    const cleanUp = error instanceof WrongContentError ? download.discard() : download.close();
+    const isWorthless = error instanceof WrongContentError || download.length === 0;
+    const cleanUp = isWorthless ? download.discard() : download.close();
     await cleanUp.catch(() => undefined); // the first error is the one to tell
     throw error;
   }
