@@ -38,15 +38,20 @@ for (const file of ['gpt.safetensors', 'vq.safetensors', 't5.safetensors', 'toke
 // what is kept for a visit without a network: all but the checkpoints, which are kept when they are first read
 const files = (await readdir(out, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
 const paths = files.map(({ parentPath, name }) => relative(out, join(parentPath, name))).sort();
-const hash = createHash('sha256');
-for (const path of paths) hash.update(path).update(await readFile(join(out, path)));
+const isWeights = (path) => path.startsWith('checkpoints');
+const hashOf = async (paths) => {
+  const hash = createHash('sha256');
+  for (const path of paths) hash.update(path).update(await readFile(join(out, path)));
+  return JSON.stringify(hash.digest('hex').slice(0, 12));
+};
 await build({
   ...shared,
   entryPoints: [join(here, 'service-worker.js')],
   outfile: join(out, 'service-worker.js'),
   define: {
-    BUILD: JSON.stringify(hash.digest('hex').slice(0, 12)),
-    FILES: JSON.stringify(['./', ...paths.filter((path) => !path.startsWith('checkpoints'))]),
+    BUILD: await hashOf(paths),
+    WEIGHTS: await hashOf(paths.filter(isWeights)),
+    FILES: JSON.stringify(['./', ...paths.filter((path) => !isWeights(path))]),
   },
 });
 await writeFile(join(out, '.nojekyll'), '');

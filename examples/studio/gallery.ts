@@ -1,30 +1,45 @@
 /** Pictures that were drawn, each with the settings to draw it again. */
 
-import { encodePng, type GeneratedImage, type Recipe, VERSION } from 'rasterline';
+import { type GeneratedImage, type Recipe } from 'rasterline';
 import { download, element, made } from './dom.ts';
-import { cacheOf, fill, linkTo, promptOf, type Settings } from './settings.ts';
+import { fill } from './form.ts';
+import { linkTo, type Settings } from './settings.ts';
 
-interface Entry {
+export interface Entry {
   readonly settings: Settings;
+  /** What was remembered, in words. */
+  readonly memory: string;
+  readonly figures: string;
   readonly image: GeneratedImage;
+  readonly recipe: Recipe;
 }
 
 const shelf = element<HTMLUListElement>('#shelf');
 
-export function addToGallery(entry: Entry, figures: string): void {
-  const { settings, image } = entry;
-  element('#empty').hidden = true;
-  const canvas = made('canvas', { role: 'img', ariaLabel: `${settings.subject}, ${cacheName(settings)}, seed ${settings.seed}` });
+export function addToGallery({ settings, memory, figures, image, recipe }: Entry): void {
+  const { subject, seed } = settings;
+  const canvas = made('canvas', { role: 'img', ariaLabel: `${subject}, ${memory}, seed ${seed}` });
   image.toCanvas(canvas);
-  const again = made('button', { type: 'button', className: 'quiet', textContent: 'Settings' });
-  again.addEventListener('click', () => {
-    fill(settings);
+  const words = made('p', { title: figures }, made('b', { textContent: subject }), made('br', {}), `${memory}, seed ${seed}`);
+  const item = made('li', {}, canvas, words);
+  const button = (name: string, act: () => void) => {
+    const one = made('button', { type: 'button', className: 'quiet', textContent: name, ariaLabel: `${name}: ${canvas.ariaLabel}` });
+    one.addEventListener('click', act);
+    item.append(one);
+  };
+  button('Settings', () => {
+    void fill(settings);
     element('#settings').scrollIntoView({ block: 'start' });
   });
-  const keep = made('button', { type: 'button', className: 'quiet', textContent: 'PNG' });
-  keep.addEventListener('click', () => download(`${fileName(settings)}.png`, new Blob([pngOf(entry)], { type: 'image/png' })));
-  const words = made('p', { title: figures }, made('b', { textContent: settings.subject }), made('br', {}), `${cacheName(settings)}, seed ${settings.seed}`);
-  shelf.prepend(made('li', {}, canvas, words, again, keep));
+  button('PNG', () => download(`${fileName(`${subject} ${memory} ${seed}`)}.png`, image.toBlob(recipe)));
+  button('Delete', () => {
+    const next = (item.nextElementSibling ?? item.previousElementSibling)?.querySelector('button') ?? element('#draw');
+    item.remove();
+    element('#empty').hidden = shelf.childElementCount > 0;
+    next.focus(); // where the keyboard was is gone
+  });
+  shelf.prepend(item);
+  element('#empty').hidden = true;
 }
 
 export async function share(settings: Settings): Promise<string> {
@@ -72,19 +87,6 @@ export async function saveSheet(title: string, rows: readonly SheetRow[]): Promi
   download('contact-sheet.png', await canvas.convertToBlob({ type: 'image/png' }));
 }
 
-function pngOf({ settings, image }: Entry): Uint8Array<ArrayBuffer> {
-  const sampling = { guidanceScale: settings.guidance, cfgInterval: -1, temperature: 1, topK: 0, topP: 1, seed: settings.seed, firstImage: 0 };
-  const recipe: Recipe = {
-    ...{ version: VERSION, model: settings.model, prompt: promptOf(settings) as Recipe['prompt'], sampling },
-    ...{ cache: settings.policy === 'full' ? { policy: 'full' } : cacheOf(settings), loaded: { dtype: settings.dtype } },
-  };
-  return encodePng(image, recipe);
-}
-
-function cacheName({ policy, budget }: Settings): string {
-  return policy === 'full' ? 'everything remembered' : `${policy}, ${budget} lines`;
-}
-
-function fileName({ subject, policy, budget, seed }: Settings): string {
-  return [subject.replaceAll(/\W+/g, '-').slice(0, 40), policy, ...(policy === 'full' ? [] : [budget]), seed].join('-');
+function fileName(words: string): string {
+  return words.replaceAll(/[^\p{L}\p{N}]+/gu, '-').slice(0, 60);
 }

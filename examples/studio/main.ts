@@ -1,12 +1,14 @@
 /** The studio: settings in, pictures out, and what is remembered of them meanwhile. */
 
-import type { CacheOptions, PolicyName } from 'rasterline';
+import type { CacheOptions } from 'rasterline';
+import { plan } from 'rasterline/plan';
 import { element, made } from './dom.ts';
 import { closeEngine, type Progress } from './engine.ts';
 import { addToGallery, type SheetRow, saveSheet, share } from './gallery.ts';
-import { openRetentionMap, showRetention } from './retention-map.ts';
+import { openRetentionMap, paintRetention, showRetention } from './retention-map.ts';
+import { openForm, settings } from './form.ts';
 import { type Finished, run } from './run.ts';
-import { cacheOf, openSettings, type Settings, settings } from './settings.ts';
+import { cacheOf, LEAST_LINES, modelOf, type Settings } from './settings.ts';
 import { openStorage } from './storage.ts';
 import { isLoss, obstacle, wordsFor } from './words.ts';
 
@@ -25,12 +27,12 @@ interface Resume {
   readonly line: number;
 }
 
-openSettings();
+const why = obstacle();
+openForm((wrong) => wrong.length > 0 && !why && say(wrong, 'bad'));
 openRetentionMap();
 void openStorage();
-const why = obstacle();
 if (why) {
-  say(why, 'bad');
+  say([why], 'bad');
   for (const button of [draw, sheet]) button.disabled = true;
 }
 
@@ -41,12 +43,12 @@ element<HTMLFormElement>('#settings').addEventListener('submit', (event) => {
 stop.addEventListener('click', () => running?.abort(new Error('stopped')));
 addEventListener('keydown', ({ key }) => key === 'Escape' && running?.abort(new Error('stopped')));
 sheet.addEventListener('click', () => void drawSheet(settings()));
-element('#share').addEventListener('click', async () => say(await share(settings())));
+element('#share').addEventListener('click', async () => say([await share(settings())]));
 element('#theme').addEventListener('click', () => {
   const { style } = document.documentElement;
   const isDark = style.colorScheme ? style.colorScheme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
   style.colorScheme = isDark ? 'light' : 'dark';
-  dispatchEvent(new Event('resize'));
+  paintRetention();
 });
 
 /** With the budget, then with everything remembered. After a loss it begins where that was. */
@@ -55,36 +57,35 @@ async function drawBoth(chosen: Settings, resume?: Resume): Promise<void> {
     for (const place of ['kept', 'full'] as const) {
       if (place === 'full' && !chosen.compare) continue;
       if (resume?.place === 'full' && place === 'kept') continue;
-      const cache: CacheOptions = place === 'kept' ? cacheOf(chosen) : { policy: 'full' };
-      const tokens = resume?.place === place ? resume.tokens : undefined;
-      const { image, figures } = await drawOne(chosen, { place, cache, signal, tokens });
-      addToGallery({ settings: place === 'kept' ? chosen : { ...chosen, policy: 'full' }, image }, figures);
+      const finished = await drawOne(chosen, { place, signal, before: resume?.place === place ? resume : undefined });
+      addToGallery({ settings: chosen, memory: memoryName(place, chosen), ...finished });
     }
-    say('');
+    say([]);
   });
 }
 
 async function drawOne(
   chosen: Settings,
-  { place, cache, signal, tokens }: { readonly place: Place; readonly cache: CacheOptions; readonly signal: AbortSignal; readonly tokens?: Uint32Array | undefined },
+  { place, signal, before }: { readonly place: Place; readonly signal: AbortSignal; readonly before?: Resume | undefined },
 ): Promise<Finished> {
+  const cache: CacheOptions = place === 'kept' ? cacheOf(chosen) : { policy: 'full' };
   const figure = element(`#${place}`);
   const canvas = figure.querySelector('canvas');
   const figures = figure.querySelector<HTMLElement>('.figures');
   if (!canvas || !figures) throw new Error('index.html: expected a canvas and figures');
-  let resume: Resume = { place, tokens: tokens ?? new Uint32Array(), line: 0 };
-  if (!tokens) canvas.getContext('2d')?.clearRect(0, 0, canvas.width, canvas.height);
+  let resume: Resume = before ?? { place, tokens: new Uint32Array(), line: 0 };
+  if (!before) canvas.getContext('2d')?.clearRect(0, 0, canvas.width, canvas.height);
   try {
     const finished = await run({
-      ...{ settings: chosen, cache, canvas, figures, signal, tokens },
+      ...{ settings: chosen, cache, canvas, figures, signal, tokens: before?.tokens },
       onProgress: sayProgress,
       onLine: ({ line, lines, tokens, retention }) => {
-        resume = { place, tokens, line };
+        if (line > resume.line) resume = { place, tokens, line }; // what was drawn before is only fed again
         sayProgress({ what: `Drawing ${chosen.subject}`, share: line / lines });
         if (place === 'kept') showRetention({ retention, lineLength: tokens.length / line });
       },
     });
-    canvas.ariaLabel = `${chosen.subject}, ${place === 'kept' ? `${chosen.policy} with ${chosen.budget} lines` : 'everything remembered'}`;
+    canvas.ariaLabel = `${chosen.subject}, ${memoryName(place, chosen)}`;
     return finished;
   } catch (error) {
     throw Object.assign(error instanceof Error ? error : new Error(String(error)), { resume, chosen });
@@ -94,17 +95,17 @@ async function drawOne(
 /** The same over policies and budgets, on one picture. */
 async function drawSheet(chosen: Settings): Promise<void> {
   await working(async (signal) => {
-    const budgets = [3, 4, 8].filter((budget) => budget >= 3);
-    const rows: SheetRow[] = [];
-    const one = async (cache: CacheOptions, label: string) => ({ label, image: (await drawOne(chosen, { place: 'kept', cache, signal })).image });
-    rows.push({ name: 'everything', images: [await one({ policy: 'full' }, 'all lines')] });
-    for (const policy of ['summary', 'line-ar', 'streaming'] satisfies PolicyName[]) {
+    const { lines } = await plan(modelOf(chosen));
+    const budgets = [...new Set([LEAST_LINES, lines >> 2, lines >> 1])].filter((budget) => budget >= LEAST_LINES && budget < lines);
+    const one = async (settings: Settings, place: Place) => (await drawOne(settings, { place, signal })).image;
+    const rows: SheetRow[] = [{ name: 'everything', images: [{ label: 'all lines', image: await one(chosen, 'full') }] }];
+    for (const policy of ['summary', 'line-ar', 'streaming'] as const) {
       const images: SheetRow['images'][number][] = [];
-      for (const budgetLines of budgets) images.push(await one({ policy, budgetLines }, `${budgetLines} lines`));
+      for (const budget of budgets) images.push({ label: `${budget} lines`, image: await one({ ...chosen, policy, budget }, 'kept') });
       rows.push({ name: policy, images });
     }
     await saveSheet(`${chosen.subject}, seed ${chosen.seed}`, rows);
-    say('The contact sheet is among your downloads.');
+    say(['The contact sheet is among your downloads.']);
   });
 }
 
@@ -118,7 +119,7 @@ async function working(work: (signal: AbortSignal) => Promise<void>): Promise<vo
   try {
     await work(signal);
   } catch (error) {
-    if (signal.aborted) say('Stopped. What was drawn so far stays on the page.');
+    if (signal.aborted) say(['Stopped. What was drawn so far stays on the page.']);
     else await fail(error);
   } finally {
     running = undefined;
@@ -129,7 +130,7 @@ async function working(work: (signal: AbortSignal) => Promise<void>): Promise<vo
 }
 
 async function fail(error: unknown): Promise<void> {
-  say(wordsFor(error), 'bad');
+  say([wordsFor(error)], 'bad');
   if (!isLoss(error)) return;
   await closeEngine();
   const { resume, chosen } = error as { readonly resume?: Resume; readonly chosen?: Settings };
@@ -140,9 +141,13 @@ async function fail(error: unknown): Promise<void> {
   goOn.focus();
 }
 
-function say(text: string, kind: 'bad' | '' = ''): void {
+function memoryName(place: Place, { policy, budget }: Settings): string {
+  return place === 'full' ? 'everything remembered' : `${policy}, ${budget} lines`;
+}
+
+function say(sentences: readonly string[], kind: 'bad' | '' = ''): void {
   message.className = kind;
-  message.replaceChildren(...(text ? [made('p', { textContent: text })] : []));
+  message.replaceChildren(...sentences.map((textContent) => made('p', { textContent })));
 }
 
 function sayProgress({ what, share }: Progress): void {
@@ -151,5 +156,3 @@ function sayProgress({ what, share }: Progress): void {
   message.className = '';
   message.replaceChildren(made('p', { textContent: `${what}${percent}` }), bar);
 }
-
-if ('serviceWorker' in navigator) void navigator.serviceWorker.register('service-worker.js').catch(() => undefined); // it works online then

@@ -14,9 +14,9 @@ interface Shown {
 let shown: Shown | undefined;
 
 export function openRetentionMap(): void {
-  for (const one of [layer, head]) one.addEventListener('change', paint);
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', paint);
-  new ResizeObserver(paint).observe(canvas);
+  for (const one of [layer, head]) one.addEventListener('change', paintRetention);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', paintRetention);
+  new ResizeObserver(paintRetention).observe(canvas);
 }
 
 /** Undefined clears it. */
@@ -26,7 +26,7 @@ export function showRetention(next: Shown | undefined): void {
     offer(layer, 'layer', next.retention.layers);
     offer(head, 'head', next.retention.kvHeads);
   }
-  paint();
+  paintRetention();
   const pages = next?.retention.pages ?? [];
   element('#pages').replaceChildren(...pages.map((role) => made('li', { className: role, textContent: role })));
 }
@@ -44,7 +44,8 @@ function shares({ retention }: Shown): readonly { readonly held: number; readonl
   });
 }
 
-function paint(): void {
+/** Anew, when colors or size have changed. */
+export function paintRetention(): void {
   const size = Math.round(canvas.clientWidth * devicePixelRatio) || 320;
   Object.assign(canvas, { width: size, height: size });
   const context = canvas.getContext('2d');

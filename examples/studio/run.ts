@@ -1,16 +1,17 @@
 /** One picture, line by line: painted as it comes, with its figures, and gone on with after a loss. */
 
-import { type CacheOptions, GeneratedImage, type Retention } from 'rasterline';
+import type { CacheOptions, GeneratedImage, Recipe, Retention } from 'rasterline';
 import { megabytes } from './dom.ts';
 import { openModel, type Progress } from './engine.ts';
-import { pickedFiles, promptOf, type Settings } from './settings.ts';
+import { secrets } from './form.ts';
+import { promptOf, type Settings } from './settings.ts';
 
 /** Part of a run's time that previews may take; the first is always shown. */
 const PREVIEW_SHARE = 0.1;
 
 export interface Finished {
   readonly image: GeneratedImage;
-  readonly cache: CacheOptions;
+  readonly recipe: Recipe;
   readonly figures: string;
 }
 
@@ -29,15 +30,16 @@ export interface RunOptions {
 
 export async function run(options: RunOptions): Promise<Finished> {
   const { settings, cache, canvas, figures, signal, tokens, onProgress, onLine } = options;
-  const { runtime, model } = await openModel(settings, { files: pickedFiles(), signal, onProgress });
-  const { seed, guidance: guidanceScale } = settings;
+  const prompt = promptOf(settings);
+  const { runtime, model, loaded } = await openModel(settings, { ...secrets(), signal, onProgress });
+  const drawing = { prompt, seed: settings.seed, guidanceScale: settings.guidance, cache };
   const before = await runtime.status();
   const began = performance.now();
   let previewMs = 0;
   let drawn = 0;
   let kvBytes = 0;
   const given = tokens && tokens.length > 0 ? { tokens: [tokens] } : {};
-  for await (const event of model.draw({ prompt: promptOf(settings), seed, guidanceScale, cache, signal, ...given })) {
+  for await (const event of model.draw({ ...drawing, signal, ...given })) {
     const elapsedMs = performance.now() - began;
     if (event.kind === 'images') {
       const image = event.images[0];
@@ -48,7 +50,7 @@ export async function run(options: RunOptions): Promise<Finished> {
       const dispatches = Math.round((counters.dispatches - before.counters.dispatches) / count);
       const text = `${rate(count, elapsedMs - previewMs)}, ${megabytes(kvBytes)} remembered\n${dispatches} dispatches a token, ${megabytes(liveBytes)} on the GPU`;
       figures.textContent = text;
-      return { image, cache, figures: text };
+      return { image, recipe: await model.recipe(drawing, 0, loaded), figures: text };
     }
     const [soFar] = await event.tokens();
     if (!soFar) throw new Error('no tokens came');

@@ -1,11 +1,14 @@
 // Keeps the studio for visits without a network. A checkpoint is fetched whole when its first range is asked for, once for all
 // tabs, and ranges are cut from what is kept.
 const KEPT = `studio-${BUILD}`;
-const CHECKPOINTS = 'studio-checkpoints';
+const CHECKPOINTS = `studio-checkpoints-${WEIGHTS}`;
 const underway = new Map();
 
 addEventListener('install', (event) => {
-  event.waitUntil(caches.open(KEPT).then((cache) => cache.addAll(FILES)).then(() => self.skipWaiting()));
+  // asked for anew: an older file of the browser's own cache would not fit the others. A newer build waits until no page of
+  // the older is open, which may still want its files.
+  const files = FILES.map((path) => new Request(path, { cache: 'no-cache' }));
+  event.waitUntil(caches.open(KEPT).then((cache) => cache.addAll(files)));
 });
 
 addEventListener('activate', (event) => {

@@ -1,12 +1,12 @@
-/** What to draw: the form, and the part of the address after `#`, which a link shares. */
+/** What to draw, as the part of the address after `#` holds it, which a link shares. */
 
-import { type CacheOptions, MODEL_NAMES, type PolicyName, type Prompt } from 'rasterline';
-import { plan } from 'rasterline/plan';
+import { type CacheOptions, type FamilyModel, MODEL_NAMES, type ModelName, type PolicyName, type Prompt } from 'rasterline';
 import classes from '../../checkpoints/emoji/classes.json';
-import { element, made, megabytes } from './dom.ts';
 
 export interface Settings {
-  readonly model: string;
+  readonly model: ModelName | typeof OWN;
+  /** Of a model of another size: family and configuration, as JSON. */
+  readonly configuration: string;
   /** Name or id of a class, or words. */
   readonly subject: string;
   readonly seed: number;
@@ -17,74 +17,131 @@ export interface Settings {
   /** Of models that are not in the page. */
   readonly checkpoint: string;
   readonly vq: string;
-  readonly dtype: 'f16' | 'f32' | 'int8' | 'int4';
+  readonly dtype: Dtype;
 }
 
-const DEFAULTS: Settings = {
-  ...{ model: 'emoji', subject: 'cherries', seed: 7, guidance: 2, policy: 'summary', budget: 4, compare: true },
-  ...{ checkpoint: '', vq: '', dtype: 'f16' },
+type Dtype = 'f16' | 'f32' | 'int8' | 'int4';
+
+/** The model that has no name: of a known family, at another size. */
+export const OWN = 'another size';
+export const POLICIES: readonly PolicyName[] = ['summary', 'line-ar', 'streaming', 'h2o', 'snapkv', 'r-kv', 'random'];
+export const LEAST_LINES = 3;
+
+/** Those that a page can draw: captions of LlamaGen need a text encoder larger than any page holds. */
+export const NAMES: readonly ModelName[] = MODEL_NAMES.filter((name) => !/^llamagen.*t2i/.test(name));
+
+/** What a setting is unless somebody says, and what it may be. */
+interface Setting<T> {
+  readonly usual: T;
+  readonly expected: string;
+  /** Undefined for a text that is none. */
+  read(text: string): T | undefined;
+}
+
+const text = (usual: string): Setting<string> => ({ usual, expected: 'some text', read: (given) => given.trim() || undefined });
+const number = (usual: number, from: number, to: number, pattern: RegExp, kind: string): Setting<number> => ({
+  usual,
+  expected: `${kind} from ${from} to ${to}`,
+  read: (given) => (pattern.test(given) && Number(given) >= from && Number(given) <= to ? Number(given) : undefined),
+});
+const whole = (usual: number, from: number, to: number) => number(usual, from, to, /^\d{1,16}$/, 'a whole number');
+const oneOf = <T extends string>(usual: T, among: readonly T[]): Setting<T> => ({
+  usual,
+  expected: `one of ${among.join(', ')}`,
+  read: (given) => among.find((one) => one === given),
+});
+
+const SETTINGS: { readonly [Name in keyof Settings]: Setting<Settings[Name]> } = {
+  model: oneOf<Settings['model']>('emoji', [...NAMES, OWN]),
+  configuration: text(''),
+  subject: text('cherries'),
+  seed: whole(7, 0, Number.MAX_SAFE_INTEGER),
+  guidance: number(2, 1, 20, /^\d+(\.\d+)?$/, 'a number'),
+  policy: oneOf('summary', POLICIES),
+  budget: whole(4, LEAST_LINES, 1024),
+  compare: { usual: true, expected: 'true or false', read: (given) => (given === 'true' ? true : given === 'false' ? false : undefined) },
+  checkpoint: text(''),
+  vq: text(''),
+  dtype: oneOf<Dtype>('f16', ['f16', 'int8', 'int4', 'f32']),
 };
 
-const POLICIES: readonly PolicyName[] = ['summary', 'line-ar', 'streaming', 'h2o', 'snapkv', 'r-kv', 'random'];
-const form = element<HTMLFormElement>('#settings');
+export const USUAL = Object.fromEntries(Object.entries(SETTINGS).map(([name, { usual }]) => [name, usual])) as unknown as Settings;
 
-/** Fills the form from the address, and keeps what it says of bytes right. */
-export function openSettings(): void {
-  select('model').append(...MODEL_NAMES.map((name) => made('option', { value: name, textContent: name === 'emoji' ? 'emoji (in this page)' : name })));
-  select('policy').append(...POLICIES.map((name) => made('option', { textContent: name })));
-  element('#subjects').append(...classes.map(({ short, name }) => made('option', { value: short, label: name })));
-  fill({ ...DEFAULTS, ...fromAddress(location.hash.slice(1)) });
-  form.addEventListener('input', () => void tell());
-  element('#dice').addEventListener('click', () => {
-    input('seed').value = String(Math.floor(Math.random() * 1e6));
-  });
-  void tell();
-}
-
-export function fill(settings: Settings): void {
-  for (const [name, value] of Object.entries(settings)) {
-    const field = form.elements.namedItem(name) as HTMLInputElement;
-    if (field.type === 'checkbox') field.checked = value === true;
-    else field.value = String(value);
+/** The settings of an address, and a sentence about each of its parts that cannot be followed. */
+export function settingsOf(hash: string): { readonly settings: Settings; readonly wrong: readonly string[] } {
+  const wrong: string[] = [];
+  const found = new Map<string, Settings[keyof Settings]>();
+  for (const [name, given] of new URLSearchParams(hash)) {
+    const setting = Object.hasOwn(SETTINGS, name) ? SETTINGS[name as keyof Settings] : undefined;
+    const value = setting?.read(given);
+    if (!setting) wrong.push(`The link sets ‘${short(name)}’, which is no setting of this page.`);
+    else if (found.has(name)) wrong.push(`The link sets ${name} twice: the first counts.`);
+    else if (value === undefined) wrong.push(`The link sets ${name} to ‘${short(given)}’; it has to be ${setting.expected}.`);
+    else found.set(name, value);
   }
-  void tell();
+  const settings = { ...USUAL, ...Object.fromEntries(found) };
+  const idle = UNUSED.filter(({ names, isUsed }) => !isUsed(settings) && names.some((name) => found.has(name)));
+  for (const { words } of idle) wrong.push(words);
+  try {
+    promptOf(settings);
+  } catch (error) {
+    wrong.push((error as Error).message);
+  }
+  return { settings: withoutUnused(settings), wrong };
 }
 
-export function settings(): Settings {
-  const text = (name: string) => input(name).value.trim();
-  return {
-    ...{ model: text('model'), subject: text('subject'), seed: Number(text('seed')), guidance: Number(text('guidance')) },
-    ...{ policy: text('policy') as PolicyName, budget: Number(text('budget')), compare: input('compare').checked },
-    ...{ checkpoint: text('checkpoint'), vq: text('vq'), dtype: text('dtype') as Settings['dtype'] },
-  };
-}
+/** Settings that only some models have. */
+const UNUSED: readonly { readonly names: readonly (keyof Settings)[]; readonly words: string; isUsed(settings: Settings): boolean }[] = [
+  {
+    names: ['checkpoint', 'vq', 'dtype'],
+    words: 'The link names files or weights, and its model is in this page: they are not used.',
+    isUsed: ({ model }) => !isShipped(model),
+  },
+  { names: ['configuration'], words: 'The link has a configuration, and its model has its own: it is not used.', isUsed: ({ model }) => model === OWN },
+];
 
-export function pickedFiles(): readonly File[] {
-  return [...(input('picked').files ?? [])];
+/** As they are where the model does not have them: a link and a gallery say nothing that is not so. */
+export function withoutUnused(settings: Settings): Settings {
+  const names = UNUSED.filter(({ isUsed }) => !isUsed(settings)).flatMap(({ names }) => names);
+  return { ...settings, ...Object.fromEntries(names.map((name) => [name, USUAL[name]])) };
 }
 
 /** The address of this page with these settings. */
 export function linkTo(settings: Settings): string {
-  const changed = Object.entries(settings).filter(([name, value]) => value !== '' && (name === 'seed' || value !== DEFAULTS[name as keyof Settings]));
+  const changed = Object.entries(settings).filter(([name, value]) => name === 'seed' || value !== USUAL[name as keyof Settings]);
   return `${location.origin}${location.pathname}#${new URLSearchParams(changed.map(([name, value]) => [name, String(value)]))}`;
 }
 
-function fromAddress(text: string): Partial<Settings> {
-  const given = new URLSearchParams(text);
-  const known = Object.entries(DEFAULTS).filter(([name]) => given.has(name));
-  return Object.fromEntries(
-    known.map(([name, usual]) => {
-      const value = given.get(name) ?? '';
-      return [name, typeof usual === 'number' ? Number(value) || 0 : typeof usual === 'boolean' ? value === 'true' : value];
-    }),
-  );
+export function isShipped(model: Settings['model']): boolean {
+  return model === 'emoji' || model === 'emoji-text';
 }
 
-export function promptOf({ model, subject }: Settings): Prompt {
-  if (usesWords(model)) return { prompts: [subject] };
-  const found = model.startsWith('emoji') ? classes.find(({ short, name }) => short === subject || name === subject)?.id : undefined;
-  const id = found ?? (/^\d+$/.test(subject) ? Number(subject) : undefined);
-  if (id === undefined) throw new Error(`There is no class ‘${subject}’. Choose one from the list, or give its number.`);
+/** As `loadModel` and `plan` take it, which check the configuration. */
+export function modelOf({ model, configuration }: Pick<Settings, 'model' | 'configuration'>): ModelName | FamilyModel {
+  if (model !== OWN) return model;
+  try {
+    return JSON.parse(configuration) as FamilyModel;
+  } catch {
+    throw new Error('Give the family and the configuration as JSON, such as { "family": "llamagen", "config": { "layers": 12, "heads": 12, "width": 768, "side": 16 } }.');
+  }
+}
+
+/** Whether a model draws from words; otherwise from classes. */
+export function usesWords(settings: Pick<Settings, 'model' | 'configuration'>): boolean {
+  const { model } = settings;
+  if (model !== OWN) return !/^emoji$|^llamagen-/.test(model);
+  const given = modelOf(settings) as { readonly family?: unknown; readonly config?: { readonly condition?: { readonly kind?: unknown } } } | null;
+  return given?.family !== 'llamagen' || given.config?.condition?.kind === 'caption';
+}
+
+export function promptOf(settings: Settings): Prompt {
+  const { model, subject } = settings;
+  if (usesWords(settings)) return { prompts: [subject] };
+  const found = model === 'emoji' ? classes.find(({ short, name }) => short === subject || name === subject)?.id : undefined;
+  const id = found ?? (/^\d{1,9}$/.test(subject) ? Number(subject) : undefined);
+  const count = model === 'emoji' ? classes.length : undefined;
+  if (id === undefined || (count !== undefined && id >= count))
+    throw new Error(`There is no class ‘${short(subject)}’. ${model === 'emoji' ? 'Choose one from the list, or give its number' : 'Give its number'}.`);
   return { classes: [id] };
 }
 
@@ -92,35 +149,6 @@ export function cacheOf({ policy, budget }: Settings): CacheOptions {
   return { policy, budgetLines: budget };
 }
 
-export function usesWords(model: string): boolean {
-  return !/^emoji$|^llamagen-(?!.*t2i)/.test(model);
-}
-
-/** Says what the choice costs. */
-async function tell(): Promise<void> {
-  const { model, policy, dtype, guidance } = settings();
-  element('#files').hidden = model === 'emoji' || model === 'emoji-text';
-  element('#what span').textContent = usesWords(model) ? 'Words' : 'Class';
-  if (usesWords(model) || model !== 'emoji') input('subject').removeAttribute('list');
-  else input('subject').setAttribute('list', 'subjects');
-  const out = element<HTMLOutputElement>('#bytes');
-  try {
-    const shared = { dtype, guided: guidance > 1 };
-    const full = await plan(model, shared);
-    const budget = Math.min(Number(input('budget').value), full.lines);
-    Object.assign(input('budget'), { max: String(full.lines), value: String(budget) });
-    const kept = await plan(model, { ...shared, cache: { policy, budgetLines: budget } });
-    const own = model.startsWith('emoji') ? '' : `, ${megabytes(kept.totalBytes)} in all`;
-    out.textContent = `${budget} of ${full.lines}: ${megabytes(kept.kvBytes)} of ${megabytes(full.kvBytes)}${own}`;
-  } catch (error) {
-    out.textContent = (error as Error).message;
-  }
-}
-
-function input(name: string): HTMLInputElement {
-  return form.elements.namedItem(name) as HTMLInputElement;
-}
-
-function select(name: string): HTMLSelectElement {
-  return form.elements.namedItem(name) as HTMLSelectElement;
+function short(given: string): string {
+  return given.length > 60 ? `${given.slice(0, 60)}…` : given;
 }

@@ -3,13 +3,11 @@
 import { downloads } from 'rasterline';
 import { element, megabytes } from './dom.ts';
 
-const CHECKPOINTS = 'studio-checkpoints';
-
 export async function openStorage(): Promise<void> {
   const stored = element('#stored');
   element('#clear').onclick = async () => {
     await (await downloads().catch(() => undefined))?.clear();
-    await caches.delete(CHECKPOINTS);
+    for (const name of await caches.keys().catch(() => [])) if (name.startsWith('studio-checkpoints')) await caches.delete(name);
     await openStorage();
   };
   try {

@@ -8,7 +8,7 @@ import { createBrotliDecompress } from 'node:zlib';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { chromiumPackage, unpack } from '../../src/tensor/device/swiftshader-node.ts';
 import { cachedFolder } from '../../src/tensor/source/cache-folder-node.ts';
-import { serveFolder } from './static-server.ts';
+import { type Answered, serveFolder } from './static-server.ts';
 
 const SYSTEM_CHROMIUM = '/usr/bin/chromium';
 const SHELL = 'chromium';
@@ -31,6 +31,8 @@ export interface BrowserPage {
   readonly page: Page;
   /** Address of the folder, with a slash at the end. */
   readonly url: string;
+  /** What the server has answered so far. */
+  readonly log: readonly Answered[];
   /** Ends the browser and the server. */
   close(): Promise<void>;
 }
@@ -46,6 +48,7 @@ export async function openBrowserPage({ folder }: { readonly folder: string }): 
   return {
     page,
     url: server.url,
+    log: server.log,
     close: async () => {
       await browser.close();
       await server.close();

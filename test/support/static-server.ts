@@ -13,8 +13,18 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 const EMPTY_PAGE = '<!doctype html><meta charset="utf-8"><title>test</title><link rel="icon" href="data:,">';
 
+/** What went over the wire: path, and bytes of the body. */
+export type Answered = { readonly path: string; readonly bytes: number };
+
+export interface StaticServer {
+  readonly url: string;
+  readonly log: readonly Answered[];
+  close(): Promise<void>;
+}
+
 /** Files of one folder over http on localhost, which browsers count as secure; single byte ranges are answered. */
-export async function serveFolder(folder: string): Promise<{ url: string; close: () => Promise<void> }> {
+export async function serveFolder(folder: string): Promise<StaticServer> {
+  const log: Answered[] = [];
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname));
     if (path === '/') {
@@ -29,6 +39,7 @@ export async function serveFolder(folder: string): Promise<{ url: string; close:
     const type = TYPES[extname(path)] ?? 'application/octet-stream';
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     if (!range) {
+      log.push({ path, bytes: bytes.length });
       response
         .writeHead(200, { 'content-type': type, 'accept-ranges': 'bytes', 'content-length': bytes.length })
         .end(bytes);
@@ -36,6 +47,7 @@ export async function serveFolder(folder: string): Promise<{ url: string; close:
     }
     const first = Number(range[1]);
     const part = bytes.subarray(first, range[2] ? Number(range[2]) + 1 : bytes.length);
+    log.push({ path, bytes: part.length });
     const contentRange = `bytes ${first}-${first + part.length - 1}/${bytes.length}`;
     response
       .writeHead(206, { 'content-type': type, 'content-range': contentRange, 'content-length': part.length })
@@ -47,5 +59,5 @@ export async function serveFolder(folder: string): Promise<{ url: string; close:
       server.close(() => closed());
       server.closeAllConnections();
     });
-  return { url: `http://localhost:${(server.address() as AddressInfo).port}/`, close };
+  return { url: `http://localhost:${(server.address() as AddressInfo).port}/`, log, close };
 }
