@@ -14,6 +14,7 @@ interface ServeFlags extends CacheFlags, ModelFlags, AtOnceFlags {
   readonly host?: string;
   readonly queueImages?: number;
   readonly requestTimeout?: number;
+  readonly clientTimeout?: number;
 }
 
 /** Images of a run where no one says it, and memory holds them. */
@@ -27,6 +28,7 @@ export function serveCommand(): Command {
     .option('--host <address>', 'address to listen on (default: 127.0.0.1, this machine alone)')
     .option('--queue-images <count>', 'most images that wait; more are refused with 429 (default: 64)', number)
     .option('--request-timeout <seconds>', 'most seconds of a request, waiting included (default: 600)', number)
+    .option('--client-timeout <seconds>', 'in which a client must send its request (default: 60)', number)
     .addHelpText(
       'after',
       `
@@ -43,7 +45,7 @@ Examples:
 }
 
 async function run(flags: ServeFlags): Promise<void> {
-  const { driver, model: name, port, host, queueImages, requestTimeout } = flags;
+  const { driver, model: name, port, host, queueImages, requestTimeout, clientTimeout } = flags;
   const token = process.env.RASTERLINE_TOKEN || undefined;
   const [cache, loaded] = [cacheOptions(flags), loadedAs(flags)];
   planCache(cache, modelDefinition(name, loaded).grid);
@@ -52,9 +54,10 @@ async function run(flags: ServeFlags): Promise<void> {
   try {
     using opened = await OpenedModel.open({ driver, name, loaded, signal });
     const atOnce = await imagesAtOnce(opened.model.runtime, flags.atOnce ?? AT_ONCE, { flags, name, cache, loaded });
-    const requestTimeoutMs = requestTimeout === undefined ? undefined : requestTimeout * 1000;
+    const inMs = (seconds?: number) => (seconds === undefined ? undefined : seconds * 1000);
+    const timeouts = { requestTimeoutMs: inMs(requestTimeout), clientTimeoutMs: inMs(clientTimeout) };
     const server = await serve(opened.model, {
-      ...defined({ port, host, token, queueImages, requestTimeoutMs }),
+      ...defined({ port, host, token, queueImages, ...timeouts }),
       ...{ atOnce, cache },
       reload: (lost) => opened.reload(lost),
       onError: (error) => void failed(error, false),

@@ -11,7 +11,7 @@ import { resolveSampling, type SamplingOptions } from '../sampler.ts';
 import { checkOptions } from '../tensor/options.ts';
 import { ApiError } from './api-error.ts';
 import type { DrawingLoop } from './drawing-loop.ts';
-import { sendEvent, sendJson } from './http.ts';
+import { keepsUp, sendEvent, sendJson } from './http.ts';
 import type { ImageJob } from './image-queue.ts';
 import { type ImageRequest, imageRequestTable, previewLines } from './image-request.ts';
 
@@ -55,6 +55,7 @@ export async function answerGeneration(
         ...{ kind: JSON.stringify([settings, asked.size ?? 'auto']), settings, prompt, seed, identity },
         ...{ signal: gone.signal, previewLines: new Set(previewed) },
         onPreview: (image, line) => {
+          if (!keepsUp(response)) return;
           if (!response.headersSent) onFirstPreview();
           const partial_image_index = previewed.indexOf(line);
           sendEvent(response, { ...event('partial_image', image, identity), partial_image_index });

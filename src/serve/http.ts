@@ -1,11 +1,12 @@
 /** The little of HTTP that the server needs on top of `node:http`. */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { ApiError } from './api-error.ts';
 
-/** Bytes that a client may leave unread before it is cut off. */
-const MOST_UNREAD_BYTES = 64 * 2 ** 20;
+/** Bytes that a client may leave unread before pictures on the way are left out. */
+const MOST_UNREAD_BYTES = 16 * 2 ** 20;
 
 /** Throws ApiError for another content type, too many bytes, or what is no JSON. */
 export async function readJson(request: IncomingMessage, mostBytes: number): Promise<unknown> {
@@ -18,10 +19,15 @@ export async function readJson(request: IncomingMessage, mostBytes: number): Pro
   if (Number(request.headers['content-length'] ?? 0) > mostBytes) throw tooLarge;
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > mostBytes) throw tooLarge;
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > mostBytes) throw tooLarge;
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error === tooLarge) throw error;
+    throw new ApiError(408, `body: expected to arrive whole, but its client has gone: ${(error as Error).message}`);
   }
   try {
     return JSON.parse(Buffer.concat(chunks).toString('utf8'));
@@ -41,7 +47,7 @@ export function sendJson(
   response.end(JSON.stringify(body));
 }
 
-/** One server-sent event; the first opens the stream. A client that reads too slowly is cut off. */
+/** One server-sent event; the first opens the stream. */
 export function sendEvent(
   response: ServerResponse,
   event: Readonly<Record<string, unknown>> & { readonly type: string },
@@ -50,7 +56,41 @@ export function sendEvent(
   if (!response.headersSent)
     response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-store' });
   response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
-  if (response.writableLength > MOST_UNREAD_BYTES) response.destroy();
+}
+
+/** Whether a client reads what it gets: for one that does not, no pictures on the way are kept in memory. */
+export function keepsUp({ writableLength }: Pick<ServerResponse, 'writableLength'>): boolean {
+  return writableLength <= MOST_UNREAD_BYTES;
+}
+
+/** A client that takes nothing of an answer that is complete for so long is cut off. */
+export function cutOffUnread(response: ServerResponse, idleMs: number): void {
+  if (response.writableEnded && !response.writableFinished) response.setTimeout(idleMs, () => void response.destroy());
+}
+
+/** Clients that do not send a whole request in time, or what is none, get an answer in the API's form too. */
+export function refuseBadRequests(server: Server): void {
+  const answers = new WeakMap<object, ServerResponse>();
+  server.on('request', (request, response) => void answers.set(request.socket, response));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    const hasBegun = answers.get(socket)?.headersSent && !answers.get(socket)?.writableFinished;
+    if (!socket.writable || hasBegun) return void socket.destroy();
+    const refused = badRequest(error);
+    const body = JSON.stringify(refused.body);
+    const lines = [
+      `HTTP/1.1 ${refused.status} ${STATUS_CODES[refused.status]}`,
+      'Connection: close',
+      'Content-Type: application/json; charset=utf-8',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+    ];
+    socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+  });
+}
+
+function badRequest({ code, message }: NodeJS.ErrnoException): ApiError {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new ApiError(408, 'request: expected to arrive in time, did not');
+  if (code === 'HPE_HEADER_OVERFLOW') return new ApiError(431, 'header: expected fewer bytes, got too many');
+  return new ApiError(400, `request: expected HTTP, got what is none: ${message}`);
 }
 
 /** In a time that tells nothing of the token. Throws ApiError. */

@@ -12,7 +12,7 @@ import { checkOptions, checkValue, type OptionTable } from '../tensor/options.ts
 import { ApiError, apiError } from './api-error.ts';
 import { DrawingLoop } from './drawing-loop.ts';
 import { answerGeneration } from './generation.ts';
-import { expectToken, readJson, sendEvent, sendJson } from './http.ts';
+import { cutOffUnread, expectToken, readJson, refuseBadRequests, sendEvent, sendJson } from './http.ts';
 import { openMetrics } from './metrics.ts';
 import { openApi } from './openapi.ts';
 
@@ -35,6 +35,8 @@ export interface ServeOptions {
   readonly mostPromptCharacters?: number;
   /** Of a request, waiting included. Default ten minutes. */
   readonly requestTimeoutMs?: number;
+  /** In which a client must send its whole request, and take some of its answer. Default one minute. */
+  readonly clientTimeoutMs?: number;
   /** What is remembered of every image. Default: all. */
   readonly cache?: CacheOptions;
   /** Whether prompts name classes. Default: what is known of the model. */
@@ -57,6 +59,7 @@ export const SERVE_OPTIONS: OptionTable<ServeOptions> = {
     mostImages: whole(1, 2 ** 20),
     mostPromptCharacters: whole(1, 2 ** 20),
     requestTimeoutMs: whole(1, 2 ** 31 - 1),
+    clientTimeoutMs: whole(1, 2 ** 31 - 1),
     cache: nested(CACHE_OPTIONS),
     drawsClasses: flag,
     reload: callback(),
@@ -90,7 +93,7 @@ export async function serve<Prompt>(model: ImageModel<Prompt>, given: ServeOptio
   const options = checkOptions(SERVE_OPTIONS, given);
   checkValue('model', MODEL, model);
   const { host = '127.0.0.1', port = 8080, token, mostImages = 10, mostPromptCharacters = 4000, onError } = options;
-  const { atOnce = 8, queueImages = 64, gatherMs = 10, reload } = options;
+  const { atOnce = 8, queueImages = 64, gatherMs = 10, clientTimeoutMs = 60_000, reload } = options;
   const metrics = await openMetrics(() => loop);
   const loop: DrawingLoop = new DrawingLoop(model as unknown as ImageModel<object>, {
     ...{ atOnce, queueImages, gatherMs, reload, onRun: metrics.ran },
@@ -129,7 +132,12 @@ export async function serve<Prompt>(model: ImageModel<Prompt>, given: ServeOptio
     'GET /openapi.json': async (_, response) => sendJson(response, 200, document),
   };
 
-  const server = createServer(async (request, response) => {
+  const untilWhole = {
+    headersTimeout: clientTimeoutMs,
+    requestTimeout: clientTimeoutMs,
+    connectionsCheckingInterval: Math.min(5000, clientTimeoutMs),
+  };
+  const server = createServer(untilWhole, async (request, response) => {
     const start = performance.now();
     const path = (request.url ?? '').split('?')[0];
     const route = `${request.method} ${path}`;
@@ -149,10 +157,11 @@ export async function serve<Prompt>(model: ImageModel<Prompt>, given: ServeOptio
         sendEvent(response, { type: 'error', ...error.body });
         response.end();
       } else sendJson(response, error.status, error.body, error.more.headers);
+    } finally {
+      cutOffUnread(response, clientTimeoutMs);
     }
   });
-  server.headersTimeout = 20_000;
-  server.requestTimeout = 60_000; // until the body is there
+  refuseBadRequests(server);
   await new Promise<void>((listening, failed) => {
     server.once('error', failed);
     server.listen(port, host, listening);
@@ -165,7 +174,9 @@ export async function serve<Prompt>(model: ImageModel<Prompt>, given: ServeOptio
       const closed = new Promise((done) => server.close(done));
       await loop.drained();
       server.closeIdleConnections();
+      const late = setTimeout(() => server.closeAllConnections(), clientTimeoutMs); // of clients in the middle of a request
       await closed;
+      clearTimeout(late);
     },
   };
 }

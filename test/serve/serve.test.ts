@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import { decode } from 'fast-png';
 import OpenAI, { APIError, RateLimitError } from 'openai';
 import { generate } from '../../src/generate.ts';
@@ -144,14 +145,14 @@ describe('a server', () => {
   });
 
   it('refuses with 429 and Retry-After what its queue has no room for, and draws the rest', async () => {
-    const small = await open({ queueImages: 2, gatherMs: 1000 }); // long enough for both to meet in the queue
-    const asked = [1, 2].map((n) => client(small).images.generate({ ...FAST, prompt: String(n), n }));
-    const ends = await Promise.allSettled(asked);
-    const drawn = ends.flatMap((end, i) => (end.status === 'fulfilled' ? [[end.value.data?.length, i + 1]] : []));
-    const [refused, ...others] = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
-    assert.ok(refused instanceof RateLimitError && Number(refused.headers.get('retry-after')) >= 1, String(refused));
-    assert.deepEqual([drawn.length, others], [1, []]);
-    assert.equal(drawn[0]![0], drawn[0]![1]);
+    const small = await open({ queueImages: 2, atOnce: 1 });
+    const drawing = client(small).images.generate({ ...FAST, prompt: '1', n: 2 });
+    const refused = client(small).images.generate({ ...FAST, prompt: '2', n: 3 }); // wherever the other is by then
+    await assert.rejects(
+      refused,
+      (error) => error instanceof RateLimitError && Number(error.headers.get('retry-after')) >= 1,
+    );
+    assert.equal((await drawing).data?.length, 2);
     await small.close();
   });
 
@@ -219,7 +220,7 @@ describe('a server', () => {
     for (const one of models) one.dispose();
   });
 
-  it('cuts off a client that does not send its body', async () => {
+  it('refuses a body that is too large before it reads it', async () => {
     const sent = httpRequest(`${server.url}/v1/images/generations`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', 'Content-Length': 10_000_000 },
@@ -231,4 +232,29 @@ describe('a server', () => {
     assert.equal(status, 413, 'before a byte of a body that is too large was read');
     sent.destroy();
   });
+
+  it('cuts off, in the form of the API, a client that does not send all of its header or body, and closes all the same', async () => {
+    const hasty = await open({ clientTimeoutMs: 50 });
+    const post = 'POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
+    const sent = ['POST /v1/ima', post, `${post}Content-Length: 100\r\n\r\n{"prompt"`, 'no HTTP\r\n\r\n'];
+    const answers = await Promise.all(sent.map((text) => conversation(hasty, text)));
+    assert.deepEqual(
+      answers.map(({ status, error }) => [status, error.type]),
+      [408, 408, 408, 400].map((status) => [status, 'invalid_request_error']),
+    );
+    const open_ = connect(Number(new URL(hasty.url).port), '127.0.0.1', () => open_.write(sent[2]!));
+    const gone = new Promise((is) => open_.on('error', () => undefined).on('close', is));
+    await hasty.close();
+    await gone;
+  });
 });
+
+/** What a server answers to a text after which nothing comes, and that it then hangs up. */
+async function conversation({ url }: ImageServer, text: string) {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname, () => socket.write(text));
+  let answer = '';
+  for await (const chunk of socket) answer += chunk;
+  const [, status] = /^HTTP\/1\.1 (\d+) /.exec(answer) ?? [];
+  return { status: Number(status), ...JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) };
+}

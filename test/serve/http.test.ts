@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { cutOffUnread, keepsUp, sendEvent } from '../../src/serve/http.ts';
+
+const EVENT = { type: 'picture', b64_json: 'x'.repeat(2 ** 20) };
+const MOST_BYTES = 17 * 2 ** 20 + 100; // what is let through, and an event
+
+describe('a client that does not read', () => {
+  /** The server's side of a stream to a client that reads nothing; called once the stream is open. */
+  const unread = async (use: (response: ServerResponse, client: Socket) => Promise<void>) => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    client.on('error', () => undefined).pause();
+    client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    const [, response] = (await once(server, 'request')) as [unknown, ServerResponse];
+    await use(response, client);
+    client.destroy();
+    server.close();
+  };
+
+  it('gets no more pictures on the way, and holds a bounded memory', () =>
+    unread(async (response) => {
+      let sent = 0;
+      for (; keepsUp(response); sent++) sendEvent(response, EVENT);
+      assert.ok(sent >= 16, `${sent} events`);
+      assert.ok(response.writableLength < MOST_BYTES, `${response.writableLength} bytes`);
+    }));
+
+  it('is cut off when the answer is complete, and one that has read all is not', () =>
+    unread(async (response, client) => {
+      while (keepsUp(response)) sendEvent(response, EVENT);
+      response.end();
+
+      cutOffUnread(response, 20);
+
+      await once(response, 'close');
+      const ended = new Promise((is) => client.on('close', is));
+      client.resume();
+      await ended;
+      assert.ok(client.bytesRead < 16 * EVENT.b64_json.length, `${client.bytesRead} bytes were read`);
+      const isSet = { writableEnded: true, writableFinished: true, setTimeout: () => assert.fail('cut off') };
+      cutOffUnread(isSet as never, 20);
+    }));
+});
