@@ -7,6 +7,7 @@ export { FATES, type Retention } from './cache/retention.ts';
 export type { FreeRun } from './compare/free-run.ts';
 export { type CompareOptions, type Comparison, type Comparisons, compare } from './compare.ts';
 export { type DrawEvent, draw } from './draw.ts';
+export type { Fit, FittingOptions, Lack } from './fit.ts';
 export { type GenerateOptions, generate, type LineProgress } from './generate.ts';
 export { GeneratedImage, type ImageParts } from './generated-image.ts';
 export type { ChameleonOptions } from './models/chameleon/config.ts';

@@ -4,7 +4,7 @@ import type { CachePlan } from './cache/policy.ts';
 import { mostLanes } from './cache/wavefront.ts';
 import type { ModelDefinition } from './models/family.ts';
 import { type MatrixSpec, weightSpecs } from './models/weights/weight-spec.ts';
-import { type Trace, type Traced, traceScratch } from './tensor/placement.ts';
+import { type ScratchSizes, sumOf, type Trace, type Traced, traceScratch } from './tensor/placement.ts';
 
 export interface PassSizes {
   readonly images: number;
@@ -16,8 +16,8 @@ export interface PassSizes {
 
 type Sizes = Pick<ModelDefinition<never>, 'geometry' | 'grid' | 'width' | 'intermediateSize' | 'imageTokens' | 'parts'>;
 
-/** Bytes of the prefill's scratch, the step's and the line end's, of the prompt and the sampler. All are alive together. */
-export function passBytes(model: Sizes, { images, rows, promptLength, plan }: PassSizes): number {
+/** The prefill's scratch, the step's and the line end's, the prompt and the sampler. All are alive together. */
+export function passBytes(model: Sizes, { images, rows, promptLength, plan }: PassSizes): ScratchSizes {
   const { geometry, grid, parts } = model;
   const prefill = traceScratch();
   const rowTokens = rows * promptLength;
@@ -28,13 +28,20 @@ export function passBytes(model: Sizes, { images, rows, promptLength, plan }: Pa
   const steps = Array.from({ length: lanes }, (_, i) => {
     const step = traceScratch();
     forward(step, model, { images, rows, tokens: 1 + i, draws: 1 + i });
-    return step.total();
-  }).reduce((sum, bytes) => sum + bytes);
+    return step.sizes();
+  });
   const most = plan.survivors + plan.summaries + grid.lineLength;
   const evicts = plan.survivors + plan.summaries > 0;
-  const lineEnd = evicts ? 4 * rows * geometry.kvHeads * (3 * most + plan.summaries) : 0;
-  const sampler = 4 * images * (grid.lines * grid.lineLength + 8);
-  return prefill.total() + steps + lineEnd + sampler + 4 * rowTokens;
+  const candidates = 4 * rows * geometry.kvHeads * most;
+  const lineEnd = evicts ? 3 * candidates + 4 * rows * geometry.kvHeads * plan.summaries : 0;
+  const drawn = 4 * images * grid.lines * grid.lineLength;
+  return sumOf([
+    prefill.sizes(),
+    ...steps,
+    { bytes: lineEnd, bindingBytes: evicts ? candidates : 0 },
+    { bytes: drawn + 32 * images, bindingBytes: drawn },
+    { bytes: 4 * rowTokens, bindingBytes: 4 * rowTokens },
+  ]);
 }
 
 interface Forward {

@@ -1,10 +1,11 @@
 /** More images than memory holds: one run after the other, of which no image depends. */
 
+import { mostThatFit } from './fit.ts';
 import { GENERATE_OPTIONS, type GenerateOptions, generate } from './generate.ts';
 import type { GeneratedImage } from './generated-image.ts';
 import type { ImageModel } from './models/image-model.ts';
 import { type FamilyModel, MODEL_NAMES, type ModelName } from './models/registry.ts';
-import { type PlanOptions, plan } from './plan.ts';
+import { PLAN_OPTIONS, type PlanOptions, plan, planner } from './plan.ts';
 import { imagesOf, promptOf, repeated } from './prompt-list.ts';
 import { whole } from './tensor/checks.ts';
 import { OptionError, OutOfMemoryError } from './tensor/errors.ts';
@@ -22,21 +23,18 @@ const AT_ONCE = whole(1, 2 ** 20);
 export async function imagesThatFit(
   model: string | FamilyModel,
   wanted: number,
-  { memoryBytes, ...options }: Omit<PlanOptions, 'batch'> & { readonly memoryBytes: number },
+  { memoryBytes, ...options }: Omit<PlanOptions, 'batch' | 'fit' | 'memoryBytes'> & { readonly memoryBytes: number },
 ): Promise<number> {
   checkValue('wanted', AT_ONCE, wanted);
   checkValue('memoryBytes', whole(1), memoryBytes);
-  const bytesOf = async (batch: number) => (await plan(model, { ...options, batch })).totalBytes;
-  const one = await bytesOf(1);
+  checkOptions(PLAN_OPTIONS, options);
+  const { dtype = 'f16', cache = {} } = options;
+  const need = planner(model, options);
+  const bytesOf = (batch: number) => need({ batch, dtype, cache }).totalBytes;
+  const one = bytesOf(1);
   if (one > memoryBytes)
     throw new OptionError(`memoryBytes: expected at least ${one}, which one image needs, got ${memoryBytes}`);
-  let [fits, over] = [1, wanted + 1];
-  while (over - fits > 1) {
-    const middle = Math.floor((fits + over) / 2);
-    if ((await bytesOf(middle)) <= memoryBytes) fits = middle;
-    else over = middle;
-  }
-  return fits;
+  return mostThatFit(wanted, (batch) => bytesOf(batch) <= memoryBytes);
 }
 
 /** The options of some images of a batch, by their places in it: they draw what they draw there. */

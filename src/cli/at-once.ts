@@ -58,7 +58,7 @@ export async function imagesAtOnce(
 }
 
 /** `8GB`, `500 MB`, or a number of bytes, for commander. */
-function bytes(text: string): number {
+export function bytes(text: string): number {
   const [, digits, unit = ''] = /^(\d+(?:\.\d+)?) ?([kMGT]?)B?$/.exec(text) ?? [];
   const value = Math.floor(Number(digits) * 1000 ** ['', 'k', 'M', 'G', 'T'].indexOf(unit));
   if (Number.isSafeInteger(value) && value > 0) return value;

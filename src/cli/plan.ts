@@ -1,7 +1,11 @@
 import { Command } from 'commander';
+import type { Lack } from '../fit.ts';
 import type { WeightDtype } from '../models/family.ts';
 import { MODEL_NAMES } from '../models/registry.ts';
 import { type MemoryPlan, plan } from '../plan.ts';
+import type { Driver } from '../tensor/device/adapter.ts';
+import { Runtime } from '../tensor/runtime.ts';
+import { bytes } from './at-once.ts';
 import { addCacheOptions, type CacheFlags, cacheOptions, megabytes, number, table } from './options.ts';
 import { paperTable } from './paper.ts';
 
@@ -18,6 +22,9 @@ interface PlanFlags extends CacheFlags {
   readonly promptTokens: number;
   readonly window?: number;
   readonly json?: boolean;
+  readonly fit?: boolean;
+  readonly driver: Driver;
+  readonly memory?: number;
 }
 
 export function planCommand(): Command {
@@ -31,6 +38,9 @@ export function planCommand(): Command {
     .option('--window <columns>', 'lines in parallel, each so many columns ahead of the next', number)
     .option('--all', 'every preset')
     .option('--paper', "the paper's memory rows beside ours, all six models")
+    .option('--fit', 'against what the device here holds in one binding, and say what would fit')
+    .option('--driver <name>', 'of that device: auto, gpu, lavapipe, swiftshader or null', 'auto')
+    .option('--memory <size>', 'against so many bytes, such as 8GB, and say what would fit', bytes)
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
@@ -38,11 +48,15 @@ export function planCommand(): Command {
     );
   return addCacheOptions(command).action(async (flags: PlanFlags) => {
     if (flags.paper) return void console.log(`${await paperTable()}\n\n${PAPER_NOTE}`);
-    const { batch, guided, dtype, promptTokens } = flags;
+    const { batch, guided, dtype, promptTokens, memory, driver } = flags;
     const parallel = flags.window === undefined ? {} : { parallel: { window: flags.window } };
     const names = flags.all ? MODEL_NAMES : [flags.model];
+    using fit = flags.fit ? await Runtime.open({ driver }) : undefined;
+    const room = { ...(fit && { fit }), ...(memory !== undefined && { memoryBytes: memory }) };
     const plans = await Promise.all(
-      names.map((name) => plan(name, { batch, guided, dtype, promptTokens, cache: cacheOptions(flags), ...parallel })),
+      names.map((name) =>
+        plan(name, { batch, guided, dtype, promptTokens, cache: cacheOptions(flags), ...parallel, ...room }),
+      ),
     );
     if (flags.json) return void console.log(JSON.stringify(flags.all ? plans : plans[0], undefined, 2));
     const rows = await Promise.all(
@@ -54,7 +68,23 @@ export function planCommand(): Command {
         ...rows,
       ]),
     );
+    if (fit || memory !== undefined) for (const one of plans) console.log(`${one.model}: ${fitText(one)}`);
   });
+}
+
+/** What fits, as the flags that say it. */
+function fitText({ fit: { lacks, options }, totalBytes, bindingBytes }: MemoryPlan): string {
+  if (lacks.length === 0) return 'fits';
+  const needs: Readonly<Record<Lack, string>> = {
+    memory: `${megabytes(totalBytes)} in all`,
+    binding: `${megabytes(bindingBytes)} in one binding`,
+    rows: 'more rows than a dispatch has',
+  };
+  const needed = lacks.map((lack) => needs[lack]).join(' and ');
+  if (!options) return `needs ${needed}; nothing fits`;
+  const { batch, dtype, cache } = options;
+  const budget = cache.budgetLines === undefined ? '' : ` --budget ${cache.budgetLines}`;
+  return `needs ${needed}; fits: --batch ${batch} --dtype ${dtype}${budget}`;
 }
 
 function describe(one: MemoryPlan, full: MemoryPlan): string[] {

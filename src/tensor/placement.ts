@@ -45,8 +45,15 @@ export interface Trace {
   make(bytes: number, ...reads: readonly Traced[]): Traced;
   /** A dispatch that makes nothing new. */
   use(...reads: readonly Traced[]): void;
-  /** Bytes of all buffers that the program takes. */
-  total(): number;
+  /** Of all buffers that the program takes. */
+  sizes(): ScratchSizes;
+}
+
+/** What a program needs of a device. */
+export interface ScratchSizes {
+  readonly bytes: number;
+  /** Of the largest buffer. */
+  readonly bindingBytes: number;
 }
 
 export function traceScratch(): Trace {
@@ -64,6 +71,17 @@ export function traceScratch(): Trace {
       use(one, ...reads);
       return one;
     },
-    total: () => shareBuffers(made).buffers.reduce((sum, bytes) => sum + bytes, 0),
+    sizes: () => sumOf(shareBuffers(made).buffers.map((bytes) => ({ bytes, bindingBytes: bytes }))),
   };
+}
+
+/** What stands beside each other. */
+export function sumOf(parts: readonly ScratchSizes[]): ScratchSizes {
+  return parts.reduce(
+    (sum, part) => ({
+      bytes: sum.bytes + part.bytes,
+      bindingBytes: Math.max(sum.bindingBytes, part.bindingBytes),
+    }),
+    { bytes: 0, bindingBytes: 0 },
+  );
 }

@@ -243,6 +243,14 @@ describe('the command line', function () {
     assert.deepEqual(await readdir(folder), []);
   });
 
+  it('says what of a plan fits, as flags', async () => {
+    const planned = async (...more: string[]) =>
+      (await rasterline(['plan', '--model', 'janus-pro-7b', '--batch', '8', ...more])).out.trim().split('\n').at(-1);
+    assert.match((await planned('--memory', '8GB'))!, /: needs 18.66 GB in all; fits: --batch 5 --dtype int4$/);
+    assert.match((await planned('--memory', '1MB'))!, /; nothing fits$/);
+    assert.match((await planned('--fit', '--driver', 'null'))!, /: fits$/);
+  });
+
   it('plans keys and values in proportion to the budget', async () => {
     const planned = async (more: readonly string[]) =>
       JSON.parse((await rasterline(['plan', '--json', '--model', 'llamagen-xl-384', ...more])).out);

@@ -7,9 +7,17 @@ import { count } from '../../tensor/shape.ts';
 import { paddedChannels, paddedMatrix, paddedWidth } from './padding.ts';
 import { type MatrixSpec, type TableSpec, type WeightSpec, weightSpecs } from './weight-spec.ts';
 
+/** What a table's binding may hold before its first row. */
+const UNALIGNED_BYTES = 16;
+
 /** Padding included; `dtype` is that of matrices. */
 export function weightBytes(tree: unknown, dtype: MatrixDtype): number {
   return [...weightSpecs(tree)].reduce((sum, spec) => sum + bytesOf(spec, dtype), 0);
+}
+
+/** The least that a binding must hold: all but tensors are cut into blocks of outputs, and rows of a table. */
+export function weightBindingBytes(tree: unknown, dtype: MatrixDtype): number {
+  return [...weightSpecs(tree)].reduce((most, spec) => Math.max(most, leastBytes(spec, dtype)), 0);
 }
 
 /** Storage of a layer. */
@@ -42,5 +50,20 @@ function bytesOf(spec: WeightSpec, dtype: MatrixDtype): number {
       return 4 * count(spec.shape);
     case 'values':
       return 0; // on the CPU
+  }
+}
+
+function leastBytes(spec: WeightSpec, dtype: MatrixDtype): number {
+  switch (spec.role) {
+    case 'matrix':
+      return blockBytes(paddedMatrix(spec).inputs, matrixDtype(spec, dtype)) * (spec.up === undefined ? 1 : 2);
+    case 'convolution':
+      return blockBytes(TAPS * paddedChannels(spec.inputs), floatDtype(dtype));
+    case 'table':
+      return paddedWidth(spec.width) * ELEMENT_BYTES[tableDtype(spec, dtype)] + UNALIGNED_BYTES;
+    case 'tensor':
+      return 4 * count(spec.shape);
+    case 'values':
+      return 0;
   }
 }

@@ -107,7 +107,7 @@ describe('VQ decoder', () => {
       program.run();
 
       assert.deepEqual(await program.result.read(), unbanded, `${rows - 2} rows of 16`);
-      const planned = decoderBytes(CONFIG, { lines: 8, columns: 8 }, rows * rowBytes);
+      const { bytes: planned } = decoderBytes(CONFIG, { lines: 8, columns: 8 }, rows * rowBytes);
       // the numbers of a dispatch, of 20 to 48 bytes each, are not planned
       const unplanned = program.scratchBytes + 4 * PLACES - planned;
       assert.ok(unplanned >= 0 && unplanned <= 48 * program.dispatches, `${unplanned} bytes of ${planned}`);

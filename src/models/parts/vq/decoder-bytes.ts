@@ -1,7 +1,7 @@
 /** Memory that decoding one image takes, without recording it: what `decode` makes, in its order. */
 
 import { BAND_BYTES, pickBandRows, pickSlab } from '../../../kernels/slabs.ts';
-import { type Traced, traceScratch } from '../../../tensor/placement.ts';
+import { type ScratchSizes, sumOf, type Traced, traceScratch } from '../../../tensor/placement.ts';
 import { roundUp } from '../../../tensor/shape.ts';
 import type { VqConfig } from './config.ts';
 
@@ -17,14 +17,14 @@ interface Bands {
 /** Makes what is read of an image: rows [first, end). */
 type Read = (first: number, end: number) => Traced;
 
-/** Scratch of the decoder for an image of so many tokens, in bytes; its codes and pixels included. */
+/** Scratch of the decoder for an image of so many tokens; its codes and pixels included. */
 export function decoderBytes(
   config: VqConfig,
   { lines, columns }: { readonly lines: number; readonly columns: number },
   bandBytes: number = BAND_BYTES,
-): number {
+): ScratchSizes {
   const { codebook, zChannels, baseChannels, multipliers, residualBlocks, layout = 'llamagen' } = config;
-  const { make, use, total } = traceScratch();
+  const { make, use, sizes } = traceScratch();
   const widths = multipliers.map((multiplier) => multiplier * baseChannels).reverse();
 
   const conv = (x: Bands, read: Read, y: Omit<Bands, 'bands'>, residual?: Bands): Bands => {
@@ -99,5 +99,5 @@ export function decoderBytes(
   }
   const pixels = conv(x, norm(x), { ...x, bandRows: x.rows, channels: 3 });
   use(...pixels.bands);
-  return 4 * places + total();
+  return sumOf([sizes(), { bytes: 4 * places, bindingBytes: 4 * places }]);
 }
