@@ -1,24 +1,32 @@
 /** The cost of forgetting: what policies at budgets do to a model, against its own full cache. */
 
+import { PARALLEL, type ParallelOptions } from './cache/parallel-options.ts';
 import { type CacheOptions, planCache } from './cache/policy.ts';
 import { forcedRun } from './compare/forced-run.ts';
 import { type FreeRun, freeRun } from './compare/free-run.ts';
+import { keepReference, parallelRun } from './compare/parallel-run.ts';
 import { GENERATE_OPTIONS, MODEL } from './generate-options.ts';
 import type { GeneratedImage } from './generated-image.ts';
 import type { ImageModel } from './models/image-model.ts';
 import { expectGiven, type GivenTokens, resolveSampling, SAMPLING_OPTIONS, type SamplingOptions } from './sampler.ts';
-import { callback, listOf, required } from './tensor/checks.ts';
+import { callback, listOf, nested, required } from './tensor/checks.ts';
 import { OptionError } from './tensor/errors.ts';
 import { checkOptions, checkValue, type OptionTable, pickOptions } from './tensor/options.ts';
 
-/** What is drawn, and which caches are compared. */
+/** A policy at a budget, and how lines are drawn with it. */
+export interface CompareSetting extends CacheOptions {
+  /** Default: one line after another. */
+  readonly parallel?: ParallelOptions;
+}
+
+/** What is drawn, and which settings are compared. */
 export interface CompareOptions<Prompt> extends Pick<SamplingOptions, 'guidanceScale' | 'temperature'> {
   readonly prompt: Prompt;
-  /** What is compared with the full cache: each a policy at a budget. */
-  readonly settings: readonly CacheOptions[];
+  /** What is compared with the full cache, one line after another: each a policy at a budget, with lines in parallel or not. */
+  readonly settings: readonly CompareSetting[];
   /** Tokens to feed, all of them given or as many as there are; the rest are the full cache's likeliest. */
   readonly tokens?: readonly GivenTokens[];
-  /** Called at the end of every line, of all runs: the full cache's, and two of each setting. */
+  /** Called at the end of every line, of all runs: the full cache's, once more where lines are in parallel, and two of each setting. */
   readonly onProgress?: (doneLines: number, totalLines: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -26,6 +34,7 @@ export interface CompareOptions<Prompt> extends Pick<SamplingOptions, 'guidanceS
 /** What a cache costs a model, against the full one. Its own run draws the likeliest token each time. */
 export interface Comparison extends FreeRun {
   readonly cache: CacheOptions;
+  readonly parallel?: ParallelOptions;
   /** Mean over tokens of KL(full ‖ setting) in nats, at the temperature, both fed the same tokens. */
   readonly divergence: number;
   /** The same for each line. */
@@ -44,7 +53,7 @@ export interface Comparisons {
   readonly settings: readonly Comparison[];
 }
 
-const isObject = (value: unknown): value is CacheOptions => typeof value === 'object' && value !== null;
+const isObject = (value: unknown): value is CompareSetting => typeof value === 'object' && value !== null;
 
 export const COMPARE_OPTIONS: OptionTable<CompareOptions<object>> = {
   place: 'compare',
@@ -74,13 +83,19 @@ export async function compare<Prompt>(model: ImageModel<Prompt>, given: CompareO
   const { prompt, settings, tokens = [], signal } = options;
   const grid = model.grid(prompt);
   if (settings.length === 0) throw new OptionError('settings: expected at least one, got none');
-  for (const cache of settings) planCache(cache, grid);
+  const runs = settings.map(({ parallel, ...cache }) => ({ cache, ...(parallel && { parallel }) }));
+  for (const { cache, parallel } of runs) {
+    if (parallel) checkOptions({ place: 'settings', options: { parallel: nested(PARALLEL) } }, { parallel });
+    planCache(cache, grid, parallel?.window);
+  }
   const { guidanceScale, temperature } = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), model.defaults);
   if (temperature === 0) throw new OptionError('temperature: expected more than 0, at which predictions are compared');
   expectGiven(tokens, { ...grid, ...model.imageTokens });
   signal?.throwIfAborted();
 
-  const total = (2 * settings.length + 1) * grid.lines;
+  const isParallel = (parallel?: ParallelOptions) => parallel !== undefined && parallel.window < grid.lineLength;
+  const hasParallel = runs.some(({ parallel }) => isParallel(parallel));
+  const total = (2 * settings.length + (hasParallel ? 2 : 1)) * grid.lines;
   let done = 0;
   const run = { prompt, guidanceScale, signal, onLine: () => options.onProgress?.(++done, total) };
   // the end of a line is no choice
@@ -91,20 +106,26 @@ export async function compare<Prompt>(model: ImageModel<Prompt>, given: CompareO
     ),
   );
   const full = await freeRun(model, { ...run, cache: {} });
+  const forced = { ...run, temperature, given: tokens };
+  using reference = hasParallel ? await keepReference(model, forced) : undefined;
   let fullBits = 0;
   const results: Comparison[] = [];
-  for (const cache of settings) {
-    const sums = await forcedRun(model, { ...run, cache, temperature, given: tokens });
+  for (const { cache, parallel } of runs) {
+    const sums =
+      reference && parallel && isParallel(parallel)
+        ? await parallelRun(model, reference, { ...forced, cache, parallel })
+        : await forcedRun(model, { ...forced, cache });
     const images = full.images.map((_, image) => image * grid.lines * grid.lineLength);
     const mean = (what: number, places: readonly number[]) => {
       const values = images.flatMap((first) => places.map((place) => sums[4 * (first + place) + what]!));
       return values.reduce((sum, value) => sum + value, 0) / values.length;
     };
-    const own = await freeRun(model, { ...run, cache });
+    const own = await freeRun(model, { ...run, cache, parallel });
     const all = lines.flat();
     fullBits = mean(2, all);
     results.push({
       cache,
+      ...(parallel && { parallel }),
       divergence: mean(0, all),
       byLine: lines.map((line) => mean(0, line)),
       sameChoice: mean(1, all),

@@ -5,7 +5,7 @@ export type { ParallelOptions } from './cache/parallel-options.ts';
 export { type CacheOptions, type CachePlan, type EvictionPolicy, type PolicyName, planCache } from './cache/policy.ts';
 export { FATES, type Retention } from './cache/retention.ts';
 export type { FreeRun } from './compare/free-run.ts';
-export { type CompareOptions, type Comparison, type Comparisons, compare } from './compare.ts';
+export { type CompareOptions, type CompareSetting, type Comparison, type Comparisons, compare } from './compare.ts';
 export { type DrawEvent, draw } from './draw.ts';
 export type { Fit, FittingOptions, Lack } from './fit.ts';
 export { type GenerateOptions, generate, type LineProgress } from './generate.ts';

@@ -132,10 +132,6 @@ export class Run<Drawing = unknown, Result = unknown> {
 
   constructor(private readonly parts: RunParts<Drawing, Result>) {}
 
-  /** Draws so far: tokens of each image, where lines are drawn one after another. */
-  get drawn(): number {
-    return this.#isFilled ? this.store.table.steps + 1 : 0;
-  }
   get head(): Drawing {
     return this.parts.head;
   }
@@ -168,9 +164,9 @@ export class Run<Drawing = unknown, Result = unknown> {
   }
 
   /** The same without the end of a line, which is given to be run next: for who takes its time apart. */
-  drawBeforeEnd(): readonly Program[] {
+  drawBeforeEnd(...copies: readonly ReadBack[]): readonly Program[] {
     const { program, ends } = this.#advance();
-    this.parts.runtime.run(program);
+    this.parts.runtime.runAndCopy([program], copies);
     return ends;
   }
 

@@ -36,7 +36,11 @@ export async function openOutputs({ csv, sheet, chart }: OutputFlags): Promise<(
   if (chart !== undefined) {
     const draw = await openChart();
     const points = ({ settings, lines }: Measured) =>
-      settings.map(({ cache, kvBytes, divergence }) => ({ ...named(cache, lines), kvBytes, divergence }));
+      settings.map(({ cache, parallel, kvBytes, divergence }) => {
+        const { policy, budgetLines } = named(cache, lines);
+        const curve = parallel ? `${policy}, window ${parallel.window}` : policy;
+        return { policy: curve, budgetLines, kvBytes, divergence };
+      });
     outputs.push({
       path: await free('chart', chart, '.svg'),
       bytes: async (measured) => utf8(await draw(points(measured))),
@@ -59,20 +63,26 @@ export async function free(option: string, path: string, suffix?: string): Promi
 }
 
 const HEADER = [
-  ...['policy', 'lines', 'KL (nats/token)', 'same choice', 'bits/token', 'tokens as full', 'KV', 'ms/token'],
+  ...['policy', 'lines', 'window', 'KL (nats/token)', 'same choice', 'bits/token', 'tokens as full', 'KV', 'ms/token'],
   'eviction',
 ];
 
 /** The full cache, and each setting beside it. */
 export function asTable({ full, settings, lines }: Measured): string[][] {
-  const first = ['full', `${lines}`, '0', '1.000', full.bitsPerToken.toFixed(3), '1.000'];
+  const first = ['full', `${lines}`, '-', '0', '1.000', full.bitsPerToken.toFixed(3), '1.000'];
   return [
     HEADER,
     [...first, megabytes(full.kvBytes), full.msPerToken.toFixed(1), '0 %'],
     ...settings.map((one) => {
       const { policy, budgetLines } = named(one.cache, lines);
       return [
-        ...[policy, `${budgetLines}`, one.divergence.toPrecision(3), one.sameChoice.toFixed(3)],
+        ...[
+          policy,
+          `${budgetLines}`,
+          `${one.parallel?.window ?? '-'}`,
+          one.divergence.toPrecision(3),
+          one.sameChoice.toFixed(3),
+        ],
         ...[one.bitsPerToken.toFixed(3), one.freeAgreement.toFixed(3), megabytes(one.kvBytes)],
         ...[one.msPerToken.toFixed(1), `${(100 * one.evictionShare).toFixed(1)} %`],
       ];
@@ -88,11 +98,32 @@ export function asJson({ full: { images: _, ...full }, settings }: Measured): st
 /** With all digits, and bytes as bytes. */
 function asCsv({ full, settings, lines }: Measured): string {
   const header = [
-    ...['policy', 'budgetLines', 'divergence', 'sameChoice', 'bitsPerToken', 'freeAgreement', 'kvBytes', 'msPerToken'],
+    ...[
+      'policy',
+      'budgetLines',
+      'window',
+      'divergence',
+      'sameChoice',
+      'bitsPerToken',
+      'freeAgreement',
+      'kvBytes',
+      'msPerToken',
+    ],
     'evictionShare',
   ] as const;
-  const whole = { policy: 'full', budgetLines: lines, divergence: 0, sameChoice: 1, freeAgreement: 1, ...full };
-  const rows = [whole, ...settings.map((one) => ({ ...one, ...named(one.cache, lines) }))];
+  const whole = {
+    policy: 'full',
+    budgetLines: lines,
+    window: '',
+    divergence: 0,
+    sameChoice: 1,
+    freeAgreement: 1,
+    ...full,
+  };
+  const rows = [
+    whole,
+    ...settings.map((one) => ({ ...one, ...named(one.cache, lines), window: one.parallel?.window ?? '' })),
+  ];
   return [header, ...rows.map((row) => header.map((name) => row[name]))]
     .map((cells) => `${cells.join(',')}\n`)
     .join('');

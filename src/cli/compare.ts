@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { PolicyName } from '../cache/policies/index.ts';
 import { planCache } from '../cache/policy.ts';
 import { classIds } from '../class-names.ts';
-import { compare } from '../compare.ts';
+import { type CompareSetting, compare } from '../compare.ts';
 import { TOKENS } from '../generate-options.ts';
 import type { ImageModel } from '../models/image-model.ts';
 import { type LoadModelOptions, loadModel } from '../models/load-model.ts';
@@ -29,6 +29,7 @@ interface CompareFlags extends OutputFlags, RetentionFlags {
   readonly vq?: string;
   readonly policies: string;
   readonly budgets: string;
+  readonly windows?: string;
   readonly guidance?: number;
   readonly temperature?: number;
   readonly driver: Driver;
@@ -46,6 +47,10 @@ export function compareCommand(): Command {
     .option('--vq <file>', 'checkpoint of the VQ tokenizer')
     .option('--policies <list>', 'policies, separated by commas', 'line-ar,summary')
     .option('--budgets <list>', 'lines remembered, separated by commas', '3,4,8')
+    .option(
+      '--windows <list>',
+      'lines in parallel, columns that a line is ahead, separated by commas (default: none are)',
+    )
     .option('--guidance <scale>', 'classifier-free guidance; 1 or less is off', number)
     .option('--temperature <number>', "at which predictions are compared (default: the model's)", number)
     .option('--driver <name>', 'auto, gpu, lavapipe or swiftshader', 'auto')
@@ -71,15 +76,21 @@ async function run(flags: CompareFlags): Promise<void> {
   const name = flags.model ?? (flags.prompt ? EMBEDDED_TEXT_MODEL : EMBEDDED_MODEL);
   if ((flags.classes === undefined) === (flags.prompt === undefined))
     throw new OptionError('classes: expected either --classes <list> or --prompt <text...>');
-  const settings = commaSeparated(flags.budgets).flatMap((budget) =>
-    commaSeparated(flags.policies).map((policy) => ({ policy: policy as PolicyName, budgetLines: number(budget) })),
+  const windows =
+    flags.windows === undefined
+      ? [{}]
+      : commaSeparated(flags.windows).map((columns) => ({ parallel: { window: number(columns) } }));
+  const settings: readonly CompareSetting[] = commaSeparated(flags.budgets).flatMap((budget) =>
+    commaSeparated(flags.policies).flatMap((policy) =>
+      windows.map((parallel) => ({ policy: policy as PolicyName, budgetLines: number(budget), ...parallel })),
+    ),
   );
   const prompt: Prompt = flags.prompt
     ? { prompts: flags.prompt }
     : { classes: await classIds(name, commaSeparated(flags.classes ?? '')) };
   // everything that can be wrong with the options is said before a device is opened or a byte is loaded
   const { grid, imageTokens } = modelDefinition(name);
-  for (const cache of settings) planCache(cache, grid);
+  for (const { parallel, ...cache } of settings) planCache(cache, grid, parallel?.window);
   const sampling = defined({ guidanceScale: guidance, temperature });
   resolveSampling(sampling, {});
   const tokens = flags.tokens === undefined ? [] : await readTokens(flags.tokens);
@@ -106,8 +117,15 @@ async function run(flags: CompareFlags): Promise<void> {
     await write(measured);
     if (writeRetention) {
       const first = promptOf(prompt, [0]);
-      for (const [i, cache] of settings.entries()) {
-        const history = await retentionHistory(model, { ...sampling, prompt: first, cache, temperature: 0, signal });
+      for (const [i, { parallel, ...cache }] of settings.entries()) {
+        const history = await retentionHistory(model, {
+          ...sampling,
+          prompt: first,
+          cache,
+          ...defined({ parallel }),
+          temperature: 0,
+          signal,
+        });
         await writeRetention(i, history);
       }
     }

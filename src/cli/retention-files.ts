@@ -1,8 +1,8 @@
 /** What each setting still remembers of the first image, written as pictures and as animations. */
 
 import { extname } from 'node:path';
-import type { CacheOptions } from '../cache/policy.ts';
 import type { Retention } from '../cache/retention.ts';
+import type { CompareSetting } from '../compare.ts';
 import { type GenerateOptions, generate } from '../generate.ts';
 import type { ImageModel } from '../models/image-model.ts';
 import { encodePng } from '../png.ts';
@@ -18,14 +18,14 @@ export interface RetentionFlags {
 /** Finds the package and the places of all files; gives what writes those of a setting, or nothing if none is asked for. */
 export async function openRetention(
   { retention, animation }: RetentionFlags,
-  settings: readonly CacheOptions[],
+  settings: readonly CompareSetting[],
   lines: number,
 ): Promise<((setting: number, history: RetentionHistory) => Promise<void>) | undefined> {
   if (retention === undefined && animation === undefined) return undefined;
   const encode = animation === undefined ? undefined : await openAnimation();
   const places = (option: string, path: string, suffix: string) =>
     Promise.all(
-      settings.map((cache) => free(option, settings.length === 1 ? path : beside(path, cache, lines), suffix)),
+      settings.map((setting) => free(option, settings.length === 1 ? path : beside(path, setting, lines), suffix)),
     );
   const maps = retention === undefined ? [] : await places('retention', retention, '.png');
   const animations = animation === undefined ? [] : await places('animation', animation, '.gif');
@@ -35,11 +35,12 @@ export async function openRetention(
   };
 }
 
-/** `map.png` of several settings: `map-line-ar-3.png`. */
-function beside(path: string, cache: CacheOptions, lines: number): string {
-  const { policy, budgetLines } = named(cache, lines);
+/** `map.png` of several settings: `map-line-ar-3.png`, with lines in parallel `map-line-ar-3-8.png`. */
+function beside(path: string, setting: CompareSetting, lines: number): string {
+  const { policy, budgetLines } = named(setting, lines);
+  const window = setting.parallel ? `-${setting.parallel.window}` : '';
   const suffix = extname(path);
-  return `${path.slice(0, path.length - suffix.length)}-${policy}-${budgetLines}${suffix}`;
+  return `${path.slice(0, path.length - suffix.length)}-${policy}-${budgetLines}${window}${suffix}`;
 }
 
 /** Draws once more, and asks at the end of every line. */

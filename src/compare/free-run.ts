@@ -1,6 +1,7 @@
 /** A setting drawing by itself, each time the likeliest token, with the clock beside it. */
 
 import { orAborted } from '../abort.ts';
+import type { ParallelOptions } from '../cache/parallel-options.ts';
 import { type CacheOptions, planCache } from '../cache/policy.ts';
 import type { GeneratedImage } from '../generated-image.ts';
 import { ImageDecoder } from '../image.ts';
@@ -11,6 +12,8 @@ import { resolveSampling, Sampler } from '../sampler.ts';
 export interface FreeRunOptions<Prompt> {
   readonly prompt: Prompt;
   readonly cache: CacheOptions;
+  /** Default: one line after another. */
+  readonly parallel?: ParallelOptions | undefined;
   readonly guidanceScale: number;
   readonly signal: AbortSignal | undefined;
   /** At the end of every line. */
@@ -30,10 +33,10 @@ export interface FreeRun {
 
 export async function freeRun<Prompt>(model: ImageModel<Prompt>, options: FreeRunOptions<Prompt>): Promise<FreeRun> {
   const { runtime } = model;
-  const { prompt, cache, guidanceScale, signal, onLine } = options;
+  const { prompt, cache, parallel, guidanceScale, signal, onLine } = options;
   const grid = model.grid(prompt);
   const range = { ...grid, ...model.imageTokens };
-  const plan = planCache(cache, grid);
+  const plan = planCache(cache, grid, parallel?.window);
   const sampling = resolveSampling({ guidanceScale, temperature: 0, topK: 0, topP: 1 }, {});
   const condition = openCondition(model, prompt, guidanceScale > 1);
   using decoder = await ImageDecoder.open(model, grid);
@@ -48,18 +51,15 @@ export async function freeRun<Prompt>(model: ImageModel<Prompt>, options: FreeRu
   const start = performance.now();
   let evictionMs = 0;
   for (let line = 1; line <= grid.lines; line++) {
-    if (line > 1) {
-      const ends = run.drawBeforeEnd();
-      if (ends.length > 0) {
-        await settled();
-        const since = performance.now();
-        runtime.run(...ends);
-        await settled();
-        evictionMs += performance.now() - since;
-      }
+    for (let left = line > 1 ? plan.window : grid.lineLength - 1; left > 0; left--) {
+      const ends = run.drawBeforeEnd(...(left === 1 ? [head.check] : []));
+      if (ends.length === 0) continue;
+      await settled();
+      const since = performance.now();
+      runtime.run(...ends);
+      await settled();
+      evictionMs += performance.now() - since;
     }
-    while (run.drawn < line * grid.lineLength - 1) run.draw();
-    if (run.drawn < line * grid.lineLength) run.draw(head.check);
     await orAborted(head.settled(), signal);
     onLine();
   }

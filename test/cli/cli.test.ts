@@ -103,6 +103,10 @@ describe('the command line', function () {
         /OptionError: out: expected a file that ends in .png/,
       ],
       [['compare', '--classes', '1', '--policies', 'lru'], /OptionError: cache\.policy: expected one of full, /],
+      [
+        ['compare', '--classes', '1', '--windows', '0'],
+        /OptionError: parallel\.window: expected a whole number from 1/,
+      ],
       [['compare', '--classes', '1', '--budgets', '2'], /OptionError: cache\.budgetLines: expected at least 3/],
       [['compare', '--classes', '1', '--tokens', 'package.json'], /OptionError: tokens: expected a list of numbers/],
       [['compare', '--classes', '1', '--csv', 'package.json'], /OptionError: csv: expected a file that is not there/],

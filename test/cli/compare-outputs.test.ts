@@ -60,13 +60,14 @@ describe('what compare writes', () => {
     const [header, full, first] = (await readFile(csv, 'utf8')).split('\n');
     assert.equal(
       header,
-      'policy,budgetLines,divergence,sameChoice,bitsPerToken,freeAgreement,kvBytes,msPerToken,evictionShare',
+      'policy,budgetLines,window,divergence,sameChoice,bitsPerToken,freeAgreement,kvBytes,msPerToken,evictionShare',
     );
-    assert.equal(full, 'full,16,0,1,2.5,1,16000000,4.25,0');
-    assert.equal(first, 'line-ar,3,3.25,0.875,2.5,0.5,3000000,4.25,0.0625');
+    assert.equal(full, 'full,16,,0,1,2.5,1,16000000,4.25,0');
+    assert.equal(first, 'line-ar,3,,3.25,0.875,2.5,0.5,3000000,4.25,0.0625');
     assert.deepEqual(asTable(MEASURED)[2], [
       'line-ar',
       '3',
+      '-',
       '3.25',
       '0.875',
       '2.500',
