@@ -4,19 +4,17 @@ import { planCache } from '../cache/policy.ts';
 import { classIds } from '../class-names.ts';
 import { type CompareSetting, compare } from '../compare.ts';
 import { TOKENS } from '../generate-options.ts';
-import type { ImageModel } from '../models/image-model.ts';
-import { type LoadModelOptions, loadModel } from '../models/load-model.ts';
-import { EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, modelDefinition, modelName, type Prompt } from '../models/registry.ts';
+import { EMBEDDED_MODEL, EMBEDDED_TEXT_MODEL, modelDefinition, type Prompt } from '../models/registry.ts';
 import { promptOf } from '../prompt-list.ts';
 import { expectGiven, type GivenTokens, resolveSampling } from '../sampler.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import { OptionError } from '../tensor/errors.ts';
 import { checkValue } from '../tensor/options.ts';
-import { Runtime } from '../tensor/runtime.ts';
 import { parseJson } from '../tensor/source/json.ts';
 import { asJson, asTable, type OutputFlags, openOutputs } from './compare-outputs.ts';
 import { interruptible } from './exit.ts';
-import { commaSeparated, defined, hubEnvironment, number, table } from './options.ts';
+import { OpenedModel } from './opened-model.ts';
+import { commaSeparated, defined, number, table } from './options.ts';
 import { progressBar } from './progress.ts';
 import { readWhole } from './read-whole.ts';
 import { openRetention, type RetentionFlags, retentionHistory } from './retention-files.ts';
@@ -100,14 +98,9 @@ async function run(flags: CompareFlags): Promise<void> {
 
   const { signal, release } = interruptible();
   try {
-    using runtime = await Runtime.open({ driver });
-    process.stderr.write(`${runtime.description}\n`);
-    const loaded = defined({ checkpoint, vq }) as LoadModelOptions;
-    using model = (await loadModel(runtime, modelName(name), {
-      ...loaded,
-      ...hubEnvironment(),
-      signal,
-    })) as ImageModel<Prompt>;
+    using opened = await OpenedModel.open({ driver, name, loaded: defined({ checkpoint, vq }), signal });
+    opened.compiling.stop(); // its bar would run into that of the comparison
+    const { model } = opened;
     const bar = progressBar('comparing');
     const onProgress = (done: number, total: number) => bar.update(done, total);
     const comparisons = await compare(model, { prompt, settings, tokens, signal, onProgress, ...sampling }).finally(

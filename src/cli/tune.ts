@@ -1,16 +1,15 @@
 import { Command } from 'commander';
 import type { WeightDtype } from '../models/family.ts';
-import type { ImageModel } from '../models/image-model.ts';
-import { DTYPE, type LoadModelOptions, loadModel } from '../models/load-model.ts';
-import { EMBEDDED_MODEL, modelDefinition, modelName, type Prompt } from '../models/registry.ts';
+import { DTYPE } from '../models/load-model.ts';
+import { EMBEDDED_MODEL, modelDefinition, type Prompt } from '../models/registry.ts';
 import { whole } from '../tensor/checks.ts';
 import type { Driver } from '../tensor/device/adapter.ts';
 import { checkValue } from '../tensor/options.ts';
 import type { TunedProblem } from '../tensor/race.ts';
-import { Runtime } from '../tensor/runtime.ts';
 import { tune } from '../tune.ts';
 import { interruptible } from './exit.ts';
-import { defined, hubEnvironment, number, table } from './options.ts';
+import { OpenedModel } from './opened-model.ts';
+import { defined, number, table } from './options.ts';
 import { progressBar } from './progress.ts';
 
 interface TuneFlags {
@@ -61,11 +60,9 @@ async function run(flags: TuneFlags): Promise<void> {
   const prompt: Prompt = definition.classes === undefined ? { promptTokens: each(ids) } : { classes: each(0) };
   const { signal, release } = interruptible();
   try {
-    using runtime = await Runtime.open({ driver });
-    process.stderr.write(`${runtime.description}\n`);
-    const sources = defined({ checkpoint, vq, dtype }) as LoadModelOptions;
-    const loaded = loadModel(runtime, modelName(name), { ...sources, ...hubEnvironment(), signal });
-    using model = (await loaded) as ImageModel<Prompt>;
+    using opened = await OpenedModel.open({ driver, name, loaded: defined({ checkpoint, vq, dtype }), signal });
+    opened.compiling.stop(); // tune tells its own progress
+    const { model } = opened;
     const bar = progressBar('tuning');
     const options = {
       prompt,
@@ -76,7 +73,8 @@ async function run(flags: TuneFlags): Promise<void> {
         bar.update(done, total, problem),
     };
     const tuned = await tune(model, options).finally(() => bar.stop());
-    if (flags.json) return void console.log(JSON.stringify({ driver: runtime.description, ...tuned }, undefined, 2));
+    if (flags.json)
+      return void console.log(JSON.stringify({ driver: model.runtime.description, ...tuned }, undefined, 2));
     console.log(table([['problem', 'kernel', 'ms', 'before'], ...tuned.problems.map(rowOf)]));
     for (const { refused } of tuned.problems)
       for (const reason of Object.values(refused)) console.log(`refused: ${reason}`);
