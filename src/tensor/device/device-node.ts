@@ -26,6 +26,12 @@ export { cachedText } from './cached-text-node.ts';
 
 type Create = (options: string[]) => GPU;
 
+/**
+ * Zeroes the memory of workgroups by a loop of the shader: SwiftShader unrolls the extension that zeroes it otherwise, and
+ * compiles attention four times as long.
+ */
+const ZEROED_BY_LOOPS = 'disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension';
+
 /** In the order of choice. */
 const LISTED: readonly Exclude<Driver, 'auto'>[] = ['gpu', 'lavapipe', 'swiftshader', 'null'];
 const LAVAPIPE_REMEDY = 'install Mesa 25 or newer (mesa-vulkan-drivers; on Debian 12 from bookworm-backports)';
@@ -154,7 +160,7 @@ async function swiftShader(create: Create, options: readonly string[]): Promise<
   if (!hasSystemLoader() && !loadVulkan(loader)) {
     throw new DeviceError(`swiftshader: expected to load ${loader}, but it failed; it needs glibc 2.34 or newer`);
   }
-  const found = await ask(create, options, { VK_DRIVER_FILES: icd, VK_ICD_FILENAMES: icd });
+  const found = await ask(create, [...options, ZEROED_BY_LOOPS], { VK_DRIVER_FILES: icd, VK_ICD_FILENAMES: icd });
   if (found?.kind === 'swiftshader') return found;
   throw new DeviceError(
     `swiftshader: expected an adapter from ${icd}, got ${found?.description ?? 'none'}; ${swiftShaderRemedy(icd)}`,
