@@ -32,7 +32,7 @@ async function forImages(check: (shape: GpuShape, image: GpuImage, run: GpuRun) 
     const { image, run } = await imageOf(shape);
     check(shape, image, run);
   };
-  await fc.assert(fc.asyncProperty(gpuShapes, property), { numRuns: 20, seed: SEED });
+  await fc.assert(fc.asyncProperty(gpuShapes, property), { numRuns: 12, seed: SEED });
 }
 
 async function forShapes(numRuns: number, check: (runtime: Runtime, shape: GpuShape) => Promise<void>): Promise<void> {
@@ -112,7 +112,7 @@ describe('KvStore on the GPU', () => {
     using software = await Runtime.open({ driver: 'swiftshader' });
     using runtime = await Runtime.open({ device: software.device });
     assert.ok(!runtime.isSoftware, 'a device of the caller is taken for hardware');
-    for (const shape of fc.sample(gpuShapes, { numRuns: 3, seed: SEED })) {
+    for (const shape of fc.sample(gpuShapes, { numRuns: 2, seed: SEED })) {
       const image = (await drawImages(runtime, shape, [{ seed: SEED }])).images[0]!;
       for (const cell of image.cells) {
         for (const check of Object.values(INVARIANTS)) check(cell.history);
@@ -180,9 +180,8 @@ describe('KvStore on the GPU', () => {
     };
     const rowBytes = { f32: 2 * 22 * 12 * 4, f16: 2 * 22 * 12 * 2 };
     const splits = [
-      { dtype: 'f32' as const, maxBindingBytes: rowBytes.f32 },
-      { dtype: 'f32' as const, maxBindingBytes: 3 * rowBytes.f32 - 1 },
-      { dtype: 'f16' as const, maxBindingBytes: 3 * rowBytes.f16 - 1 },
+      { dtype: 'f32' as const, maxBindingBytes: rowBytes.f32 }, // a row each
+      { dtype: 'f16' as const, maxBindingBytes: 3 * rowBytes.f16 - 1 }, // two, and one
     ];
     using wide = await Runtime.open({ driver: 'swiftshader' }); // drivers differ in bits
     for (const { dtype, maxBindingBytes } of splits) {
