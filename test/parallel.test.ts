@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
 import { planCache } from '../src/cache/policy.ts';
-import { linesInFlight, mostLanes, stepsOf } from '../src/cache/wavefront.ts';
+import { lanesAt, linesInFlight, mostLanes, stepsOf } from '../src/cache/wavefront.ts';
 import { type GenerateOptions, generate } from '../src/generate.ts';
+import { traceLogits } from '../src/logit-divergence.ts';
 import type { ImageModel } from '../src/models/image-model.ts';
 import type { LlamaGenPrompt } from '../src/models/llamagen/condition.ts';
 import { openCondition, openRun } from '../src/open-run.ts';
 import { resolveSampling, Sampler } from '../src/sampler.ts';
 import { OptionError } from '../src/tensor/errors.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
+import { luminaConfig, openLumina, splitCheckpoint } from './support/chameleon.ts';
+import { openGolden } from './support/golden.ts';
 import { testRuntime } from './support/runtime.ts';
 import { tinyModel } from './support/tiny-model.ts';
 
 const PROMPT = { classes: [3, 5] };
+const WAVE = { lines: 8, lineLength: 8, window: 3, hasLineEnd: false };
 
 describe('lines in parallel', () => {
   let runtime: Runtime;
@@ -79,6 +83,78 @@ describe('lines in parallel', () => {
     const [second] = await tokens({ ...options, prompt: { classes: [5] }, firstImage: 1 });
     assert.deepEqual(second, whole[1]);
     assert.notDeepEqual(whole, await tokens({ ...options, parallel: { window: 8 } }));
+  });
+
+  it('see of older lines what the window lets them, and nothing of newer ones', async () => {
+    const { lines: side, window } = WAVE;
+    const changed = [5, 15, 34]; // of images 1, 2 and 3; image 0 is as it was
+    const base = Array.from({ length: side * side }, (_, place) => (37 * place + 11) % 256);
+    const fed = base.map((id, place) => Uint32Array.from([-1, ...changed], (at) => (at === place ? id ^ 1 : id)));
+
+    const prompt = { classes: [3, 3, 3, 3] };
+    const { logits } = await traceLogits(model, { prompt, lines: side, window, tokens: fed });
+
+    const rows = logits.map((all) => [0, 1, 2, 3].map((image) => all.slice(image * 256, (image + 1) * 256)));
+    for (const [i, at] of changed.entries()) {
+      // what is fed, by the place that it is of, with all that is behind it
+      const reached = new Set<number>();
+      const seen = (line: number, columns: number) =>
+        Array.from({ length: line + 1 }, (_, above) => ({ above, until: columns + (line - above) * window })).flatMap(
+          ({ above, until }) => Array.from({ length: Math.min(until, side) }, (_, c) => above * side + c),
+        );
+      for (let step = 1; step <= side + (side - 1) * window; step++) {
+        for (let line = 0; line < side; line++) {
+          const columns = step - line * window; // of this line fed with this step
+          const place = line * side + columns - 1;
+          if (columns >= 1 && columns <= side && (place === at || seen(line, columns).some((s) => reached.has(s))))
+            reached.add(place);
+        }
+      }
+      for (let place = 1; place < side * side; place++) {
+        const [line, column] = [Math.floor(place / side), place % side];
+        const before = seen(line, column);
+        const standIn = lanesAt(WAVE, line * window).find(({ draws }) => draws === place)?.source;
+        const sees = before.some((s) => reached.has(s)) || (column === 0 && standIn === at);
+        const about = `place ${place} after a change at ${at}`;
+        if (!sees) assert.deepEqual(rows[place]![i + 1], rows[place]![0], about);
+        else if (before.includes(at)) assert.notDeepEqual(rows[place]![i + 1], rows[place]![0], about);
+      }
+    }
+  });
+
+  it('are given up with the reason of a signal, and keep nothing', async () => {
+    const live = runtime.liveBytes;
+    const controller = new AbortController();
+    const lines: number[] = [];
+    const drawing = draw({
+      ...{ parallel: { window: 4 }, signal: controller.signal },
+      onLine: async ({ line, preview }) => {
+        assert.equal((await preview()).length, 2);
+        lines.push(line);
+        if (line === 2) controller.abort(new Error('enough'));
+      },
+    });
+
+    await assert.rejects(drawing, /enough/);
+    assert.deepEqual([lines, runtime.liveBytes], [[1, 2], live]);
+  });
+
+  it('end with the newline of a Lumina-mGPT, every one', async () => {
+    const { model: checkpoint, close } = await openGolden('chameleon');
+    const config = luminaConfig();
+    using lumina = await openLumina(runtime, splitCheckpoint(checkpoint), { config });
+    const prompt = { promptTokens: [[5, 6, 7]] };
+    const { lines, lineLength, lineEnd } = lumina.grid(prompt);
+    const { first, count } = lumina.imageTokens;
+
+    const [image] = await generate(lumina, { prompt, seed: 8, parallel: { window: lineLength - 1 } });
+
+    assert.equal(image!.tokens.length, lines * lineLength);
+    for (const [place, id] of image!.tokens.entries()) {
+      if ((place + 1) % lineLength === 0) assert.equal(id, lineEnd);
+      else assert.ok(id >= first && id < first + count, `place ${place}: ${id}`);
+    }
+    await close();
   });
 
   it('show whole lines as they end', async () => {
