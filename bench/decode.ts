@@ -6,13 +6,19 @@ import { allocateLinear } from '../src/kernels/linear/weight.ts';
 import { loadModel } from '../src/models/load-model.ts';
 import { plan } from '../src/plan.ts';
 import { Runtime } from '../src/tensor/runtime.ts';
-import { round } from './support.ts';
+import { type BatchPoint, batchChart } from './batch-chart.ts';
+import { round, saveText } from './support.ts';
+import { tokenWork } from './token-work.ts';
 
-/** tokens/s of the loop with the prefill and the decoder in it, and counts that hold on any GPU. */
+/**
+ * tokens/s of the loop with the prefill and the decoder in it, counts that hold on any GPU, and what the tokens alone move
+ * and compute of it. The chart goes beside the results.
+ */
 export async function decodeRows(runtime: Runtime): Promise<object[]> {
   using model = await loadModel(runtime, 'emoji');
   const rows: object[] = [];
-  for (const images of [1, 8]) {
+  const points: BatchPoint[] = [];
+  for (const images of [1, 4, 8]) {
     for (const budgetLines of [16, 8, 4, 3]) {
       const classes = Array.from({ length: images }, (_, i) => 10 * i);
       const draw = () => generate(model, { prompt: { classes }, cache: { policy: 'line-ar', budgetLines } });
@@ -23,6 +29,14 @@ export async function decodeRows(runtime: Runtime): Promise<object[]> {
       const elapsedMs = performance.now() - start;
       const per = (name: 'dispatches' | 'submits') => round((runtime.counters[name] - before[name]) / 256);
       const memory = await plan('emoji', { batch: images, cache: { policy: 'line-ar', budgetLines } });
+      const { bytes, flops } = tokenWork('emoji', { rows: 2 * images, budgetLines });
+      const perSecond = (work: number) => round((256 * work) / elapsedMs / 1e6);
+      points.push({
+        images,
+        budgetLines,
+        tokensPerSecond: (256_000 * images) / elapsedMs,
+        kvBytes: memory.kvBytes,
+      });
       rows.push({
         images,
         budgetLines,
@@ -31,10 +45,14 @@ export async function decodeRows(runtime: Runtime): Promise<object[]> {
         'dispatches/token': per('dispatches'),
         'submits/token': per('submits'),
         'KV bytes': memory.kvBytes,
-        'weight bytes/token': memory.weightBytes,
+        'MB/step': round(bytes / 1e6),
+        'MFLOP/step': round(flops / 1e6),
+        'GB/s': perSecond(bytes),
+        'GFLOP/s': perSecond(flops),
       });
     }
   }
+  saveText(`${runtime.kind}-batch.svg`, await batchChart(points));
   return rows;
 }
 

@@ -52,6 +52,8 @@ export async function time(
     name,
     medianMs: round(medianMs),
     samples: result.latency.samplesCount,
+    ...(work.bytes && { MB: round(work.bytes / 1e6) }),
+    ...(work.flops && { MFLOP: round(work.flops / 1e6) }),
     ...(work.bytes && { 'GB/s': round(work.bytes / medianMs / 1e6) }),
     ...(work.flops && { 'GFLOP/s': round(work.flops / medianMs / 1e6) }),
   };
@@ -89,8 +91,12 @@ export function report(title: string, rows: readonly object[]): void {
 
 /** Writes everything to bench/results/<driver>.json. */
 export function save(name: string, results: object): string {
+  return saveText(`${name}.json`, `${JSON.stringify(results, undefined, 2)}\n`);
+}
+
+/** Writes a file into bench/results. */
+export function saveText(name: string, text: string): string {
   mkdirSync('bench/results', { recursive: true });
-  const file = `bench/results/${name}.json`;
-  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`);
-  return file;
+  writeFileSync(`bench/results/${name}`, text);
+  return `bench/results/${name}`;
 }
