@@ -1,10 +1,15 @@
-/** `npm run bench [-- kernels|store|decode|encode|full-size|vq ...]`: all groups but the last two, or those named. RASTERLINE_DRIVER chooses the driver. */
+/**
+ * `npm run bench [-- kernels|store|decode|encode|full-size|vq|serve|recovery|soak ...]`: all groups but the last five, or those named.
+ * RASTERLINE_DRIVER chooses the driver.
+ */
 
 import { Runtime } from '../src/tensor/runtime.ts';
 import { decodeRows, encodeRows } from './decode.ts';
 import { fullSizeRows } from './full-size.ts';
 import { kernelRows, storeRows } from './kernels.ts';
 import { measurePeaks, sharesOf } from './peak.ts';
+import { recoveryRows, serveRows } from './serve.ts';
+import { soakRows } from './soak.ts';
 import { conditions, report, save } from './support.ts';
 import { vqRows } from './vq.ts';
 
@@ -15,8 +20,8 @@ const GROUPS: Readonly<Record<string, (runtime: Runtime) => Promise<readonly obj
   encode: encodeRows,
 };
 
-/** Only when named: the one writes 3 GB, the other takes minutes on a CPU. */
-const LARGE = { 'full-size': fullSizeRows, vq: vqRows };
+/** Only when named: the first writes 3 GB, the others take minutes on a CPU. */
+const LARGE = { 'full-size': fullSizeRows, vq: vqRows, serve: serveRows, recovery: recoveryRows, soak: soakRows };
 
 const asked = process.argv.slice(2);
 const all = { ...GROUPS, ...LARGE };

@@ -1,0 +1,129 @@
+/** Long runs with everything going wrong between: what is held at the end is what was held near the start. */
+
+import { decode } from 'fast-png';
+import { type GenerateOptions, generate } from '../src/generate.ts';
+import type { ImageModel } from '../src/models/image-model.ts';
+import type { LlamaGenPrompt } from '../src/models/llamagen/condition.ts';
+import { serve } from '../src/serve/index.ts';
+import { Runtime } from '../src/tensor/runtime.ts';
+import { failingDevice } from '../test/support/failing-device.ts';
+import { tinyModel } from '../test/support/tiny-model.ts';
+import { round } from './support.ts';
+
+/** RASTERLINE_SOAK scales both: 0.01 only shows that they run. */
+const SCALE = Number(process.env.RASTERLINE_SOAK ?? 1);
+const IMAGES = Math.ceil(1000 * SCALE);
+const FIRST = Math.ceil(50 * SCALE);
+const REQUESTS = Math.ceil(500 * SCALE);
+const CLIENTS = 16;
+
+/** Every fourth image ends otherwise: by an abort, an exception in `onLine`, or memory that is refused. */
+const ENDS = ['abort', 'exception', 'memory'] as const;
+
+/** Images of the tiny model of the tests (8 x 8 tokens, random weights), alone and from a server. */
+export async function soakRows(runtime: Runtime): Promise<object[]> {
+  const failing = failingDevice(runtime.device);
+  using own = await Runtime.open({ device: failing.device, tuning: 'priors' });
+  using model = await tinyModel(own);
+  return [await drawingRow(model, failing), await serverRow(model)];
+}
+
+async function drawingRow(
+  model: ImageModel<LlamaGenPrompt>,
+  failing: ReturnType<typeof failingDevice>,
+): Promise<object> {
+  const start = performance.now();
+  const ended: Record<string, number> = {};
+  let before = held(model.runtime);
+  for (let image = 0; image < IMAGES; image++) {
+    if (image === FIRST) before = held(model.runtime);
+    const how = image % 4 === 3 ? ENDS[Math.floor(image / 4) % ENDS.length]! : 'drawn';
+    const controller = new AbortController();
+    const options: GenerateOptions<LlamaGenPrompt> = {
+      prompt: { classes: [image % 10] },
+      ...{ seed: image, cache: { budgetLines: 3 + (image % 5) }, signal: controller.signal },
+      onLine: ({ line }) => {
+        if (line !== 1 + (image % 6)) return;
+        if (how === 'abort') controller.abort(new Error('abort'));
+        if (how === 'exception') throw new Error('exception');
+      },
+    };
+    if (how === 'memory') failing.failNext(image % 9, 'out-of-memory');
+    const end = await generate(model, options).then(
+      () => 'drawn',
+      (error: Error) => (['abort', 'exception'].includes(error.message) ? error.message : 'memory'),
+    );
+    failing.heal();
+    if (end !== how) throw new Error(`soak: expected image ${image} to end by ${how}, got ${end}`);
+    ended[end] = (ended[end] ?? 0) + 1;
+  }
+  return { soak: 'generate', ...ended, ...growth(before, held(model.runtime)), seconds: secondsSince(start) };
+}
+
+/** Every request is answered with its own picture, or has been cut off by its client. */
+async function serverRow(model: ImageModel<LlamaGenPrompt>): Promise<object> {
+  const expected = await Promise.all(
+    Array.from({ length: 10 }, async (_, id) => {
+      const [image] = await generate(model, { prompt: { classes: [id] }, guidanceScale: 1, seed: id });
+      return Buffer.from(image!.pixels);
+    }),
+  );
+  const start = performance.now();
+  const server = await serve(model, { port: 0, drawsClasses: true, queueImages: CLIENTS, atOnce: 8 });
+  const counts = { right: 0, cutOff: 0, wrong: 0, lost: 0 };
+  let next = 0;
+  let before = held(model.runtime);
+  const ask = async (request: number): Promise<keyof typeof counts> => {
+    const id = request % expected.length;
+    const isCut = request % 7 === 3;
+    const controller = new AbortController();
+    const body = JSON.stringify({ prompt: String(id), seed: id, guidance_scale: 1, stream: isCut, partial_images: 4 });
+    const response = await fetch(`${server.url}/v1/images/generations`, {
+      ...{ method: 'POST', headers: { 'Content-Type': 'application/json' }, body, signal: controller.signal },
+    });
+    if (isCut) {
+      await response.body!.getReader().read(); // a picture on the way
+      controller.abort();
+      return 'cutOff';
+    }
+    const { data } = (await response.json()) as { readonly data?: readonly { readonly b64_json: string }[] };
+    if (!data) return 'lost';
+    return expected[id]!.equals(decode(Buffer.from(data[0]!.b64_json, 'base64')).data as Uint8Array)
+      ? 'right'
+      : 'wrong';
+  };
+  const client = async () => {
+    while (next < REQUESTS) {
+      if (next === Math.ceil(REQUESTS / 10)) before = held(model.runtime);
+      counts[await ask(next++).catch(() => 'lost' as const)]++;
+    }
+  };
+  await Promise.all(Array.from({ length: CLIENTS }, client));
+  await server.close();
+  return { soak: 'serve', ...counts, ...growth(before, held(model.runtime)), seconds: secondsSince(start) };
+}
+
+interface Held {
+  readonly gpuBytes: number;
+  readonly rssBytes: number;
+}
+
+/** After the garbage is gone, as far as Node can be asked to (`--expose-gc`). */
+function held({ liveBytes }: Runtime): Held {
+  globalThis.gc?.();
+  return { gpuBytes: liveBytes, rssBytes: process.memoryUsage.rss() };
+}
+
+function growth(before: Held, after: Held): object {
+  const percent = (name: keyof Held) => round((100 * (after[name] - before[name])) / before[name]);
+  return {
+    'GPU bytes': after.gpuBytes,
+    'GPU growth %': percent('gpuBytes'),
+    'RSS MB': round(after.rssBytes / 1e6),
+    'RSS growth %': percent('rssBytes'),
+  };
+}
+
+function secondsSince(start: number): number {
+  return round((performance.now() - start) / 1000);
+}
