@@ -17,6 +17,8 @@ export interface Case {
 }
 
 const ROUNDS = 5;
+/** Compiling included; what takes longer has hung. */
+const FIRST_STEP_MS = 20_000;
 
 /** Median milliseconds of each, a step of every one in turn; or why it has none. The first round is not counted. */
 export async function alternate({ contenders }: Case): Promise<Readonly<Record<string, number | string>>> {
@@ -25,7 +27,7 @@ export async function alternate({ contenders }: Case): Promise<Readonly<Record<s
   for (const [name, make] of Object.entries(contenders)) {
     try {
       const contender = await make();
-      await contender.step();
+      await within(FIRST_STEP_MS, contender.step());
       able.push(contender);
     } catch (error) {
       results[name] = (error as Error).message.split('\n')[0]!.slice(0, 160);
@@ -42,4 +44,11 @@ export async function alternate({ contenders }: Case): Promise<Readonly<Record<s
   for (const [name, all] of times) results[name] = all.sort((a, b) => a - b)[all.length >> 1]!;
   for (const contender of able) contender.dispose();
   return results;
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const late = new Promise<never>((_, reject) => {
+    setTimeout(() => reject(new Error(`no result within ${ms / 1000} s`)), ms).unref();
+  });
+  await Promise.race([work, late]);
 }

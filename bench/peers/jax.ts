@@ -19,7 +19,6 @@ interface Jax {
   readonly numpy: {
     array(values: Float32Array): JaxArray;
     matmul(a: JaxArray, b: JaxArray): JaxArray;
-    einsum(subscripts: string, a: JaxArray, b: JaxArray): JaxArray;
     mean(x: JaxArray, axis: number, options: { readonly keepdims: boolean }): JaxArray;
     sqrt(x: JaxArray): JaxArray;
     reciprocal(x: JaxArray): JaxArray;
@@ -73,7 +72,7 @@ export async function jaxLayer(gpu: GPU, cached: number, count: number): Promise
   const jax = await open(gpu);
   const { numpy: np, nn } = jax;
   const { width, heads, headDim, inner, rows } = LAYER;
-  const keys = array(jax, [rows, heads, cached, headDim]);
+  const keys = array(jax, [rows, heads, headDim, cached]);
   const values = array(jax, [rows, heads, cached, headDim]);
   const out = array(jax, [width, width]);
   const [gate, up, down] = [array(jax, [width, inner]), array(jax, [width, inner]), array(jax, [inner, width])];
@@ -95,11 +94,11 @@ export async function jaxLayer(gpu: GPU, cached: number, count: number): Promise
       v: JaxArray,
     ) => {
       const n = norm(x.ref);
-      const query = np.matmul(n.ref, wq).reshape([rows, heads, headDim]);
+      const query = np.matmul(n.ref, wq).reshape([rows, heads, 1, headDim]);
       // the product of keys and values must be made too, though what it gives is one more row of the cache
       const fresh = np.mean(np.matmul(n, wkv), -1, { keepdims: true }).mul(1e-9);
-      const scores = nn.softmax(np.einsum('rhd,rhsd->rhs', query, k).mul(headDim ** -0.5), -1);
-      const attended = np.einsum('rhs,rhsd->rhd', scores, v).reshape([rows, width]);
+      const scores = nn.softmax(np.matmul(query, k).mul(headDim ** -0.5), -1);
+      const attended = np.matmul(scores, v).reshape([rows, width]);
       const h = x.add(np.matmul(attended, wo)).add(fresh);
       const m = norm(h.ref);
       return h.add(np.matmul(nn.silu(np.matmul(m.ref, wg)).mul(np.matmul(m, wu)), wd));
