@@ -1,6 +1,7 @@
 /** Pictures as PNG files, with what they were drawn from. */
 
-import { decode, encode } from 'fast-png';
+import { encode } from 'fast-png';
+import { pngTexts } from './png-text.ts';
 import { parseRecipe, type Recipe, recipeText } from './recipe.ts';
 import { instance, text, whole } from './tensor/checks.ts';
 import { FormatError } from './tensor/errors.ts';
@@ -54,7 +55,7 @@ export function readRecipe(png: Uint8Array, name = 'picture'): Recipe {
   checkValue('name', text, name);
   let chunks: Readonly<Record<string, string>>;
   try {
-    chunks = decode(png, { checkCrc: true }).text;
+    chunks = pngTexts(png);
   } catch (cause) {
     throw new FormatError(`${name}: expected a PNG, got ${(cause as Error).message}`, { cause });
   }

@@ -116,7 +116,7 @@ const THREADS = 64;
 /** Of a dispatch: WebGPU's default limit. */
 const MOST_GROUPS = 65535;
 
-const copyKernel = defineKernel(
+const copyKernel = /* @__PURE__ */ defineKernel(
   'copyRows',
   { x: 'read f32', sizes: 'uniform Sizes', y: 'write f32' },
   `

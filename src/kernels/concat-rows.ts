@@ -31,7 +31,7 @@ export function concatRows(parts: readonly [Tensor, ...Tensor[]], label: string)
   return y;
 }
 
-const kernel = defineKernel(
+const kernel = /* @__PURE__ */ defineKernel(
   'concatRows',
   { x: 'read vec4f', sizes: 'uniform Sizes', y: 'write vec4f' },
   `

@@ -46,7 +46,7 @@ export function divergence(inputs: DivergenceInputs): void {
   ]);
 }
 
-const kernel = defineKernel(
+const kernel = /* @__PURE__ */ defineKernel(
   'divergence',
   {
     reference: 'read f32',

@@ -70,7 +70,7 @@ export function embedding(ids: Tensor, table: EmbeddingTable, rows: number = ids
   return y;
 }
 
-const kernel = defineKernel(
+const kernel = /* @__PURE__ */ defineKernel(
   'embedding',
   { ids: 'read u32', w: 'read vec4', sizes: 'uniform Sizes', y: 'write vec4f' },
   `
@@ -96,7 +96,7 @@ export function lastRows(x: Tensor, tokens: number): Tensor {
   return y;
 }
 
-const lastKernel = defineKernel(
+const lastKernel = /* @__PURE__ */ defineKernel(
   'lastRows',
   { x: 'read vec4f', sizes: 'uniform Sizes', y: 'write vec4f' },
   `

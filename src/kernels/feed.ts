@@ -36,7 +36,7 @@ export function feed(tokens: Tensor, step: Tensor, { lineLength, lineEnd, lanes 
   return { ids, draws };
 }
 
-const kernel = defineKernel(
+const kernel = /* @__PURE__ */ defineKernel(
   'feed',
   { tokens: 'read u32', step: 'uniform Step', sizes: 'uniform Sizes', ids: 'write u32', draws: 'write u32' },
   ({ LANES, LINE_END }) => `${stepStruct(Number(LANES))}

@@ -62,7 +62,7 @@ export function groupNorm(
   return { runtime, rows, columns, channels, bandRows, window };
 }
 
-const momentsKernel = defineKernel(
+const momentsKernel = /* @__PURE__ */ defineKernel(
   'groupNorm.moments',
   { x: 'read vec4f', sizes: 'uniform Sizes', moments: 'write vec4f' },
   `
@@ -89,7 +89,7 @@ fn main(@builtin(global_invocation_id) at: vec3u) {
 }`,
 );
 
-const joinKernel = defineKernel(
+const joinKernel = /* @__PURE__ */ defineKernel(
   'groupNorm.join',
   { moments: 'read vec2f', sizes: 'uniform Sizes', gain: 'read f32', bias: 'read f32', map: 'write vec2f' },
   `
@@ -119,7 +119,7 @@ fn main(@builtin(global_invocation_id) at: vec3u) {
 }`,
 );
 
-const mapKernel = defineKernel(
+const mapKernel = /* @__PURE__ */ defineKernel(
   'groupNorm.map',
   { x: 'read vec4f', sizes: 'uniform Sizes', map: 'read vec4f', y: 'write vec4f' },
   `

@@ -37,7 +37,7 @@ export function rmsNorm(x: Tensor, { gain, epsilon, leftPadding }: NormInputs, l
   return y;
 }
 
-const kernel = defineKernel(
+const kernel = /* @__PURE__ */ defineKernel(
   'rmsNorm',
   { x: 'read vec4f', gain: 'read vec4f', leftPadding: 'read u32', sizes: 'uniform Sizes', y: 'write vec4f' },
   `

@@ -34,7 +34,7 @@ export function qkNorm(qkv: Tensor, { gain, bias, epsilon }: QkNorm): Tensor {
   return y;
 }
 
-const kernel = defineKernel(
+const kernel = /* @__PURE__ */ defineKernel(
   'qkNorm',
   { x: 'read f32', gain: 'read f32', bias: 'read f32', sizes: 'uniform Sizes', y: 'write f32' },
   `

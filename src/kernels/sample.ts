@@ -99,7 +99,7 @@ function floatBits(...values: number[]): Uint32Array {
   return new Uint32Array(Float32Array.from(values).buffer);
 }
 
-const kernel = defineKernel(
+const kernel = /* @__PURE__ */ defineKernel(
   'sample',
   {
     logits: 'read f32',

@@ -15,7 +15,7 @@ export function addScores(scores: Tensor): void {
   scores.runtime.dispatch(kernel, { scores, sizes: scores.runtime.sizes([lanes, count]) }, {}, workgroups);
 }
 
-const kernel = defineKernel(
+const kernel = /* @__PURE__ */ defineKernel(
   'addScores',
   { scores: 'write f32', sizes: 'uniform Sizes' },
   `

@@ -116,10 +116,10 @@ fn put(lane: u32, cell: u32, token: u32, head: u32, slot: u32, position: u32) {
   if (lane == 0) { positions[cell * sizes.slots + slot] = position; }
 }`;
 
-const appendKernel = defineKernel(
+const appendKernel = /* @__PURE__ */ defineKernel(
   'appendPrefill',
   BINDINGS,
-  `${put(1)}
+  () => `${put(1)}
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = sizes.firstRow + group.z;

@@ -53,7 +53,7 @@ fn addScore(group: vec3u, groups: vec3u, head: u32, s: u32, share: f32) {
   scores[at] = select(scores[at], 0.0, isNew) + share;
 }`;
 
-const kernel = defineKernel(
+const kernel = /* @__PURE__ */ defineKernel(
   'combineAttention',
   {
     partial: 'read vec4f',

@@ -65,7 +65,7 @@ export function decodeAttention(inputs: AttentionInputs): void {
   if (isSplit) combine({ partial, weights, scores, step, y, shape, bank, tokens, span, parts });
 }
 
-const kernel = defineKernel('decodeAttention', BINDINGS, attentionBody);
+const kernel = /* @__PURE__ */ defineKernel('decodeAttention', BINDINGS, attentionBody);
 
 function attentionBody({ HEADS, KV_HEADS, DECODING, LANES, SCORED, SPLIT, SUMMARIES }: Constants): string {
   const group = Number(HEADS) / Number(KV_HEADS);

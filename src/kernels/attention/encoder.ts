@@ -41,7 +41,7 @@ export function encoderAttention(qkv: Tensor, { bias, leftPadding }: EncoderAtte
   return y;
 }
 
-const kernel = defineKernel(
+const kernel = /* @__PURE__ */ defineKernel(
   'encoderAttention',
   { qkv: 'read vec4f', bias: 'read f32', leftPadding: 'read u32', y: 'write vec4f' },
   ({ VEC4S }: Constants) => {

@@ -140,10 +140,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   );
 }
 
-const chooseKernel = defineKernel(
+const chooseKernel = /* @__PURE__ */ defineKernel(
   'choose',
   { ranking: 'read f32', marks: 'write u32', step: 'uniform Step', sizes: 'uniform Sizes' },
-  `${SHARED}
+  () => `${SHARED}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let cell = id.z * groups.y + id.y;
@@ -163,7 +163,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 );
 
 /** One thread for 4 channels of keys or values, and one for what is not a channel: nothing is overwritten before it was read. */
-const settleKernel = defineKernel(
+const settleKernel = /* @__PURE__ */ defineKernel(
   'settle',
   {
     keys: BINDINGS.keys,

@@ -44,7 +44,7 @@ export function attention(qkv: Tensor, label: string): Tensor {
 const own = (piece: (i: number) => string) => unroll(OWN, piece);
 const tile = (piece: (i: number) => string) => unroll(TILE, piece);
 
-const productsKernel = defineKernel(
+const productsKernel = /* @__PURE__ */ defineKernel(
   'attention.products',
   { qkv: 'read vec4f', products: 'write f32' },
   () => `
@@ -64,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 );
 
 /** Replaces the products by exp((product − largest) / √C) and sums these; the last kernel divides by the sums. */
-const softmaxKernel = defineKernel(
+const softmaxKernel = /* @__PURE__ */ defineKernel(
   'attention.softmax',
   { products: 'write f32', sums: 'write f32' },
   `
@@ -83,7 +83,7 @@ fn main(@builtin(global_invocation_id) at: vec3u) {
 }`,
 );
 
-const valuesKernel = defineKernel(
+const valuesKernel = /* @__PURE__ */ defineKernel(
   'attention.values',
   { qkv: 'read vec4f', products: 'read vec4f', sums: 'read f32', y: 'write vec4f' },
   () => `

@@ -26,7 +26,7 @@ export function shareScores({ scores, partners, byHeads, byRows }: ShareOptions)
   scores.runtime.dispatch(kernel, { scores, ...(byRows && partners && { partners }), sizes }, constants, workgroups);
 }
 
-const kernel = defineKernel(
+const kernel = /* @__PURE__ */ defineKernel(
   'shareScores',
   { scores: 'write f32', partners: 'write f32', sizes: 'uniform Sizes' },
   ({ PAIRED, INSIDE }: Constants) => {

@@ -1,11 +1,9 @@
 /** Files kept on the user's machine: downloaded once, gone on with where they were cut off, verified before they count. */
 
-import { sha1 } from '@noble/hashes/legacy.js';
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { FormatError, StorageError } from '../errors.ts';
 import { expectWithin } from '../limits.ts';
 import type { ByteSource } from './bytes.ts';
+import type { ContentHash } from './content-hash.ts';
 
 /** Bytes read, hashed and written at a time. */
 const PIECE_BYTES = 8 * 2 ** 20;
@@ -164,19 +162,20 @@ async function isSound(
   { signal, onDownload }: DownloadOptions,
 ): Promise<boolean> {
   if (!digest || (await cache.isVerified(key, digest.hex))) return true;
-  const hash = hashOf(digest, size);
+  const hash = await hashOf(digest, size);
   for (let at = 0; at < size; at += PIECE_BYTES) {
     signal?.throwIfAborted();
     hash.update(await there.read(at, Math.min(PIECE_BYTES, size - at)));
     onDownload?.({ file, loadedBytes: at, totalBytes: size });
   }
-  const isSame = bytesToHex(hash.digest()) === digest.hex;
+  const isSame = hash.hex() === digest.hex;
   if (isSame) await cache.setVerified(key, digest.hex, file);
   return isSame;
 }
 
-function hashOf(digest: Digest | undefined, size: number) {
-  return digest?.kind === 'git-sha1' ? sha1.create().update(utf8ToBytes(`blob ${size}\0`)) : sha256.create();
+async function hashOf(digest: Digest | undefined, size: number): Promise<ContentHash> {
+  const { contentHash } = await import('./content-hash.ts');
+  return contentHash(digest?.kind ?? 'sha256', size);
 }
 
 /** The bytes are not those that were promised. */
@@ -184,7 +183,7 @@ class WrongContentError extends FormatError {}
 
 async function fetchRest(download: Download, wanted: Wanted, { signal, onDownload }: DownloadOptions): Promise<void> {
   const { file, size, digest } = wanted;
-  const hash = hashOf(digest, size);
+  const hash = await hashOf(digest, size);
   for (let at = 0; at < download.length; at += PIECE_BYTES) {
     hash.update(await download.read(at, Math.min(PIECE_BYTES, download.length - at)));
   }
@@ -202,7 +201,7 @@ async function fetchRest(download: Download, wanted: Wanted, { signal, onDownloa
       await source.close();
     }
   }
-  const got = bytesToHex(hash.digest());
+  const got = hash.hex();
   if (download.length === size && (digest === undefined || got === digest.hex)) return;
   throw new WrongContentError(
     `${file}: expected ${size} bytes of ${digest?.kind ?? 'sha256'} ${digest?.hex ?? 'any'}, got ${download.length} of ${got}; it was removed, load again`,

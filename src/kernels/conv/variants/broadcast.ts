@@ -9,7 +9,7 @@ import { BINDINGS, convBody } from '../wgsl.ts';
 import { type ConvVariant, fewerUnits } from './variant.ts';
 
 export const broadcast: ConvVariant = {
-  kernel: subgroupKernel('conv.broadcast', { x: 'read f32', ...BINDINGS }, body),
+  kernel: /* @__PURE__ */ subgroupKernel('conv.broadcast', { x: 'read f32', ...BINDINGS }, body),
 
   tiles({ width }, { subgroupSize }) {
     if (subgroupSize === undefined || !SUBGROUPS.includes(subgroupSize)) return [];

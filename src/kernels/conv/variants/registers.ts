@@ -6,7 +6,7 @@ import { BINDINGS, convBody } from '../wgsl.ts';
 import { type ConvVariant, fewerUnits } from './variant.ts';
 
 export const registers: ConvVariant = {
-  kernel: defineKernel('conv.registers', { x: 'read vec4f', ...BINDINGS }, body),
+  kernel: /* @__PURE__ */ defineKernel('conv.registers', { x: 'read vec4f', ...BINDINGS }, body),
 
   tiles({ width }, { kind }) {
     const onCpu = kind === 'lavapipe' || kind === 'swiftshader' || kind === 'null';

@@ -10,7 +10,7 @@ import { BINDINGS, declarations, readScale, readWeight, SEGMENTS, store, sumChun
 import { type LinearVariant, rowTile } from './variant.ts';
 
 export const broadcast: LinearVariant = {
-  kernel: subgroupKernel('linear.broadcast', { x: 'read f32', ...BINDINGS }, body),
+  kernel: /* @__PURE__ */ subgroupKernel('linear.broadcast', { x: 'read f32', ...BINDINGS }, body),
 
   tiles({ rows, blocks, dtype }, { kind, subgroupSize }) {
     if (subgroupSize === undefined || !SUBGROUPS.includes(subgroupSize)) return [];

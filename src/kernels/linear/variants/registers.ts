@@ -10,7 +10,7 @@ import { BINDINGS, declarations, readScale, readWeight, SEGMENTS, store, sumChun
 import { type LinearVariant, rowTile, type Tile } from './variant.ts';
 
 export const registers: LinearVariant = {
-  kernel: defineKernel('linear.registers', { x: 'read vec4f', ...BINDINGS }, body),
+  kernel: /* @__PURE__ */ defineKernel('linear.registers', { x: 'read vec4f', ...BINDINGS }, body),
 
   tiles({ rows, blocks, paired }, { kind, maxWorkgroupBytes, maxWorkgroupThreads }) {
     const TILE = rowTile(rows);
