@@ -38,9 +38,14 @@ function shares({ retention }: Shown): readonly { readonly held: number; readonl
     select.value === '' ? Array.from({ length: count }, (_, i) => i) : [Number(select.value)];
   const cells = chosen(layer, layers).flatMap((l) => chosen(head, kvHeads).map((h) => l * rows * kvHeads + h));
   return Array.from({ length: tokens }, (_, token) => {
-    const own = cells.map((cell) => fates[cell * tokens + token]);
-    const share = (fate: number) => own.filter((one) => one === fate).length / own.length;
-    return { held: share(FATES.held), summarized: share(FATES.summarized), isFed: own[0] !== FATES.waiting };
+    let [held, summarized] = [0, 0];
+    for (const cell of cells) {
+      const fate = fates[cell * tokens + token];
+      if (fate === FATES.held) held++;
+      else if (fate === FATES.summarized) summarized++;
+    }
+    const isFed = fates[(cells[0] ?? 0) * tokens + token] !== FATES.waiting;
+    return { held: held / cells.length, summarized: summarized / cells.length, isFed };
   });
 }
 

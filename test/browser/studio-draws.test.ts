@@ -4,10 +4,16 @@ import { decode } from 'fast-png';
 import type { Page } from 'playwright-core';
 import { readRecipe } from '../../src/png.ts';
 import type { BrowserPage } from '../support/browser.ts';
-import { beforeWorkers, freshPage, messageOf, openStudio, pixelsOf, TINY, visitTiny } from './studio-page.ts';
-
-/** Class 9 of the golden weights, as Node draws it from the reference's tokens `greedy_tokens_cfg1`. */
-const GOLDEN = 'test/browser/tiny.png';
+import {
+  beforeWorkers,
+  freshPage,
+  GOLDEN_PICTURE,
+  messageOf,
+  openStudio,
+  pixelsOf,
+  TINY,
+  visitTiny,
+} from './studio-page.ts';
 
 /** Where the first device ends: within the second to the fourth line of eight, whatever previews were left out. */
 const LAST_SUBMIT = 40;
@@ -60,7 +66,7 @@ describe('the studio, drawing in headless Chromium', () => {
   });
 
   it('draws the picture of the reference, and shows what is remembered of it', async () => {
-    const expected = decode(await readFile(GOLDEN)).data;
+    const expected = decode(await readFile(GOLDEN_PICTURE)).data;
     const drawn = await pixelsOf(page, '#full canvas');
     assert.equal(drawn.length, expected.length);
     // the decoder's f32 sums in another order move a value by far less than the half step that rounds it to the next

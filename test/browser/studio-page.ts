@@ -17,6 +17,9 @@ export const TINY_FILES = {
   vq: 'test/golden/llamagen-vq/model.safetensors',
 } as const;
 
+/** Class 9 of it without guidance, as Node draws it: the reference's own tokens, `greedy_tokens_cfg1`. */
+export const GOLDEN_PICTURE = 'test/browser/tiny.png';
+
 /** Builds the studio, and opens an empty page beside it. */
 export async function openStudio(): Promise<BrowserPage> {
   execFileSync('node', ['examples/studio/build.mjs', '--no-serve', '--out', FOLDER]);
@@ -30,6 +33,7 @@ export async function freshPage(
   options: BrowserContextOptions = {},
 ): Promise<Page> {
   const fresh = await page.context().browser()!.newPage(options); // the browser was launched, so that there is one
+  fresh.setDefaultTimeout(0); // mocha's counts: what is slow is not wrong
   fresh.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   fresh.on('pageerror', (error) => errors.push(error.message));
   return fresh;
