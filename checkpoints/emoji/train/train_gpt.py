@@ -20,11 +20,11 @@ WIDTH, LAYERS, HEADS, SIDE = 256, 6, 4, 16
 HIDDEN = -(-(8 * WIDTH // 3) // 256) * 256
 
 
-def rotation_table():
+def rotation_table(side):
     """LlamaGen's 2D RoPE: [side², head dim / 2] cos and sin. Condition positions are all zeros."""
     half = WIDTH // HEADS // 2
     f = 10000.0 ** (-torch.arange(0, half, 2).float() / half)
-    y, x = torch.meshgrid(torch.arange(SIDE).float(), torch.arange(SIDE).float(), indexing="ij")
+    y, x = torch.meshgrid(torch.arange(side).float(), torch.arange(side).float(), indexing="ij")
     angles = torch.cat([y.flatten()[:, None] * f, x.flatten()[:, None] * f], -1)
     return angles.cos(), angles.sin()
 
@@ -84,19 +84,19 @@ class ClassEmbedding(nn.Module):
 
 
 class GPT(nn.Module):
-    def __init__(self, classes):
+    def __init__(self, classes, codes=CODES, side=SIDE, layers=LAYERS):
         super().__init__()
-        self.tok_embeddings = nn.Embedding(CODES, WIDTH)
+        self.tok_embeddings = nn.Embedding(codes, WIDTH)
         self.cls_embedding = ClassEmbedding(classes)
-        self.layers = nn.ModuleList(Block() for _ in range(LAYERS))
-        self.norm, self.output = Norm(), nn.Linear(WIDTH, CODES, bias=False)
+        self.layers = nn.ModuleList(Block() for _ in range(layers))
+        self.norm, self.output = Norm(), nn.Linear(WIDTH, codes, bias=False)
         for p in self.parameters():
             if p.dim() > 1:
                 nn.init.normal_(p, std=0.02)
         for block in self.layers:
             for w in (block.attention.wo.weight, block.feed_forward.w2.weight):
-                nn.init.normal_(w, std=0.02 / (2 * LAYERS) ** 0.5)
-        cos, sin = rotation_table()
+                nn.init.normal_(w, std=0.02 / (2 * layers) ** 0.5)
+        cos, sin = rotation_table(side)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 

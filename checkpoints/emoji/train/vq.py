@@ -96,18 +96,18 @@ class Trunk(nn.Module):
 
 
 class Quantizer(nn.Module):
-    def __init__(self):
+    def __init__(self, codes):
         super().__init__()
-        self.embedding = nn.Embedding(CODES, CODE_WIDTH)
+        self.embedding = nn.Embedding(codes, CODE_WIDTH)
         nn.init.uniform_(self.embedding.weight, -1, 1)
-        self.register_buffer("used", torch.zeros(CODES), persistent=False)
+        self.register_buffer("used", torch.zeros(codes), persistent=False)
 
     def forward(self, z):
         """z [B, 8, h, w] -> straight-through codes, commitment loss, indices [B, h, w]. Both sides are of unit length."""
         z = F.normalize(z.permute(0, 2, 3, 1), dim=-1)
         book = F.normalize(self.embedding.weight, dim=-1)
         indices = (z.flatten(0, 2) @ book.T).argmax(-1)
-        self.used += torch.bincount(indices, minlength=CODES)
+        self.used += torch.bincount(indices, minlength=len(book))
         q = book[indices].view(z.shape)
         loss = F.mse_loss(q, z.detach()) + 0.25 * F.mse_loss(z, q.detach())
         q = z + (q - z).detach()
@@ -124,10 +124,10 @@ class Quantizer(nn.Module):
 
 
 class VQ(nn.Module):
-    def __init__(self):
+    def __init__(self, codes=CODES):
         super().__init__()
         self.encoder, self.decoder = Trunk(False), Trunk(True)
-        self.quantize = Quantizer()
+        self.quantize = Quantizer(codes)
         self.quant_conv = nn.Conv2d(Z, CODE_WIDTH, 1)
         self.post_quant_conv = nn.Conv2d(CODE_WIDTH, Z, 1)
 
