@@ -8,7 +8,13 @@ const MIB = 2 ** 20;
 /** Where the first run is cut off: within a piece of 64 MiB. */
 const CUT_BYTES = 24 * MIB;
 /** Enough that the second run fills a piece and begins another. */
-const CONTENT = new Uint8Array(96 * MIB).map((_, i) => i % 251);
+const LARGE_BYTES = 96 * MIB;
+/** Of three reads. */
+const SMALL_BYTES = 20 * MIB;
+
+function contentOf(bytes: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes).map((_, i) => i % 251);
+}
 
 export interface CacheResult {
   /** Reads that the first, aborted run and the second made of the source. */
@@ -25,15 +31,16 @@ export interface CacheResult {
 
 export async function cacheRound(): Promise<CacheResult> {
   const cache = await fileCache('rasterline-test');
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', CONTENT));
+  const content = contentOf(LARGE_BYTES);
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', content));
   const hex = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
   let reads = 0;
   const wanted = {
     file: 'weights',
-    size: CONTENT.length,
+    size: content.length,
     digest: { kind: 'sha256', hex } as const,
     open: async () => {
-      const source = bytesSource('weights', CONTENT);
+      const source = bytesSource('weights', content);
       return { ...source, read: (offset: number, length: number) => ++reads && source.read(offset, length) } as never;
     },
   };
@@ -57,4 +64,38 @@ export async function cacheRound(): Promise<CacheResult> {
     (error: Error) => `${error.name}: ${error.message}`,
   );
   return { first, second, resumed, size: file.size, middle, again: third > 0, wrong };
+}
+
+/** Begins a download whose source stops to answer in the middle, and holds it. Resolves when it does. */
+export async function beginAndHang(): Promise<void> {
+  const cache = await fileCache('rasterline-tabs');
+  const content = contentOf(SMALL_BYTES);
+  await new Promise<void>((hangs) => {
+    let reads = 0;
+    const read = (offset: number, length: number) => {
+      if (++reads <= 2) return source.read(offset, length);
+      hangs();
+      return new Promise<never>(() => {});
+    };
+    const source = bytesSource('weights', content);
+    void cachedFile(cache, 'weights', {
+      file: 'weights',
+      size: SMALL_BYTES,
+      open: async () => ({ ...source, read }) as never,
+    });
+  });
+}
+
+/** The same download in another tab: how often it read the source, and whether all bytes are right. */
+export async function downloadSmall(): Promise<{ readonly reads: number; readonly isWhole: boolean }> {
+  const cache = await fileCache('rasterline-tabs');
+  const content = contentOf(SMALL_BYTES);
+  let reads = 0;
+  const open = async () => {
+    const source = bytesSource('weights', content);
+    return { ...source, read: (offset: number, length: number) => ++reads && source.read(offset, length) } as never;
+  };
+  const file = await cachedFile(cache, 'weights', { file: 'weights', size: SMALL_BYTES, open });
+  const bytes = await file.read(0, file.size);
+  return { reads, isWhole: bytes.length === SMALL_BYTES && bytes.every((byte, i) => byte === content[i]) };
 }

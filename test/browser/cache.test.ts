@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import type { Page } from 'playwright-core';
 import { type BrowserPage, openBrowserPage } from '../support/browser.ts';
 import type { CacheResult } from './cache-page.ts';
 
@@ -45,5 +46,35 @@ describe('the cache of a browser', () => {
         wrong: `FormatError: weights: expected ${size} bytes of `,
       },
     );
+  });
+
+  it('brings a file once for two tabs, also when one of them is closed in the middle', async () => {
+    const context = await browser.page.context().browser()!.newContext(); // the browser was launched, so that there is one
+    const tab = async () => {
+      const page = await context.newPage();
+      await page.goto(browser.url);
+      return page;
+    };
+    const download = async (page: Page) =>
+      await page.evaluate(async (address) => {
+        const { downloadSmall } = (await import(address)) as typeof import('./cache-page.ts');
+        return await downloadSmall();
+      }, `${browser.url}page.js`);
+    const [closed, second, third] = await Promise.all([tab(), tab(), tab()]);
+    await closed.evaluate(async (address) => {
+      const { beginAndHang } = (await import(address)) as typeof import('./cache-page.ts');
+      await beginAndHang();
+    }, `${browser.url}page.js`);
+
+    const waiting = [download(second), download(third)];
+    await closed.close();
+
+    const results = await Promise.all(waiting);
+    assert.deepEqual(
+      results.map(({ isWhole }) => isWhole),
+      [true, true],
+    );
+    // what the closed tab had not finished is gone; one of the others brings it, the other finds it
+    assert.deepEqual(results.map(({ reads }) => reads).sort(), [0, 3]);
   });
 });
