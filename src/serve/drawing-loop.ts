@@ -18,7 +18,7 @@ export interface LoopOptions {
   readonly atOnce: number;
   /** Most images that wait. */
   readonly queueImages: number;
-  /** Waited for company before a run. */
+  /** Waited for company before a run, anew whenever some comes. */
   readonly gatherMs: number;
   /** Absent: a lost device ends every run from then on. */
   readonly reload?: ((lost: DeviceError) => Promise<ImageModel<object>>) | undefined;
@@ -72,10 +72,19 @@ export class DrawingLoop {
 
   async #drawAll(): Promise<void> {
     do {
-      await new Promise((wake) => setTimeout(wake, this.options.gatherMs));
+      await this.#gather();
       const jobs = this.queue.take(this.options.atOnce);
       if (jobs.length > 0) await this.#draw(jobs);
     } while (this.queue.length > 0);
+  }
+
+  /** Until a run is full, or nobody has come for a while: clients that were answered together come again together. */
+  async #gather(): Promise<void> {
+    const { atOnce, gatherMs } = this.options;
+    for (let waiting = -1; waiting < this.queue.length && this.queue.length < atOnce; ) {
+      waiting = this.queue.length;
+      await new Promise((wake) => setTimeout(wake, gatherMs));
+    }
   }
 
   async #draw(jobs: readonly ImageJob[]): Promise<void> {

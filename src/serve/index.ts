@@ -27,7 +27,7 @@ export interface ServeOptions {
   readonly atOnce?: number;
   /** Most images that wait; more are refused with 429. Default 64. */
   readonly queueImages?: number;
-  /** How long a run waits for company. Default 10. */
+  /** How long a run that is not full waits for company, anew whenever some comes. Default 10. */
   readonly gatherMs?: number;
   /** Most images of a request. Default 10. */
   readonly mostImages?: number;
