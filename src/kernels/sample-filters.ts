@@ -4,8 +4,8 @@
  * Part of the shader in sample.ts, whose names it uses; a workgroup searches together.
  */
 
+/** The k-th largest, eight bits of it a pass: a histogram of the next eight among those that share the bits so far. */
 export const TOP_K_SEARCH = `
-    // the k-th largest, eight bits of it a pass: a histogram of the next eight among those that share the bits so far
     var wanted = sizes.topK;
     for (var shift = 24i; shift >= 0; shift -= 8) {
       atomicStore(&histogram[lane], 0);
@@ -29,8 +29,8 @@ export const TOP_K_SEARCH = `
       wanted = hit.y;
     }`;
 
+/** The smallest key with at most p of the mass above it, bit by bit: each bit stays 0 while that holds. */
 export const TOP_P_SEARCH = `
-    // the smallest key with at most p of the mass above it, bit by bit: each bit stays 0 while that holds
     let total = sumOf(base, lane, most, threshold, true);
     var key = 0xffffffffu;
     for (var bit = 31i; bit >= 0; bit--) {

@@ -53,6 +53,7 @@ fn addScore(group: vec3u, groups: vec3u, head: u32, s: u32, share: f32) {
   scores[at] = select(scores[at], 0.0, isNew) + share;
 }`;
 
+/** `all` gives the largest exponent of all parts, and the sum of the weights under it. */
 const kernel = /* @__PURE__ */ defineKernel(
   'combineAttention',
   {
@@ -73,7 +74,6 @@ ${SCORED ? addScore(Number(LANES)) : ''}
 fn partOf(h: u32, group: vec3u, p: u32) -> u32 {
   return (((group.z * sizes.tokens + group.y) * HEADS + h) * sizes.parts + p) * (VEC4S + 1u);
 }
-// largest exponent of all parts, and the sum of the weights under it
 fn all(h: u32, group: vec3u) -> vec2f {
   var most = -3.0e38;
   for (var p = 0u; p < sizes.parts; p++) { most = max(most, partial[partOf(h, group, p) + VEC4S].x); }

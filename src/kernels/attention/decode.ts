@@ -6,7 +6,8 @@
  *     score[r, g, s] += mean over the heads h of g of softmax(...)_s / queries observed
  *
  * With lines in parallel a step has several new tokens a row, one of each line in flight: a token sees its own line up to
- * itself, older lines as far as they are fed, this step included, and of newer lines nothing.
+ * itself, older lines as far as they are fed, this step included, and of newer lines nothing. Its workgroup puts the new keys
+ * of older lines too, though their own do: the same bits, so that it does not matter who comes first.
  *
  * One workgroup a row, KV head and new token, which reads each key and value once for all its query heads. A thread
  * computes whole scores for its own slots, so no reduction stands in the inner loop; keys are stored [chunk of 4
@@ -125,7 +126,6 @@ fn main(
       ? `let position = sizes.condition + step.lanes[group.y].token - shift;
   let extent = step.extent;
   let live = min(max(extent, first) - first, sizes.span);
-  // new keys of older lines too, though their own lanes put them: the same bits, so that it does not matter who comes first
   ${unroll(lanes, (j) => `if (${j}u <= group.y && step.lanes[${j}].slot - first < live) { put(lane, cell, row * LANES + ${j}u, head, step.lanes[${j}].slot, sizes.condition + step.lanes[${j}].token - shift); }`)}
   let newest = step.lanes[group.y].slot;
   ${unroll(lanes, (j) => `let from${j} = select(step.lanes[${j}].first, step.lanes[${j}].slot + 1, ${j}u <= group.y);`)}`

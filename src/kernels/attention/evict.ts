@@ -82,19 +82,21 @@ const BINDINGS = {
   sizes: 'uniform Sizes',
 } as const;
 
+/**
+ * Candidates lie in kept slots, at first in those of the summaries too, and in the line that leaves. Of each is noted its
+ * token, and what becomes of it; and of each summary how many tokens it had before.
+ */
 const SHARED = `${stepStruct()}
 struct Sizes {
   slots: u32, condition: u32, anchors: u32, survivors: u32, summaries: u32, lineLength: u32, most: u32,
   firstRow: u32, layer: u32,
 }
-// candidates in kept slots: at first the summaries' slots hold some too
 fn inKept() -> u32 { return sizes.survivors + step.isFirst * sizes.summaries; }
 fn candidates() -> u32 { return inKept() + sizes.lineLength; }
 fn slotOf(index: u32) -> u32 {
   return select(step.leavingSlot + index - inKept(), sizes.condition + sizes.anchors + index, index < inKept());
 }
 fn summarySlot(b: u32) -> u32 { return sizes.condition + sizes.anchors + sizes.survivors + b; }
-// what is noted of each candidate: its token, and what becomes of it; and of each summary how many tokens it had before
 fn noted(cell: u32, i: u32) -> u32 { return cell * (2u * sizes.most + sizes.summaries) + i; }
 fn fate(cell: u32, i: u32) -> u32 { return noted(cell, sizes.most + i); }
 fn before(cell: u32, b: u32) -> u32 { return noted(cell, 2u * sizes.most + b); }
