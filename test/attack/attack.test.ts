@@ -18,7 +18,7 @@ describe('an attack', () => {
       outfile: MAIN,
     });
 
-    const { code, text } = await run(['--seed', '1', '--seconds', '30', '--driver', 'null']);
+    const { code, text } = await run(['--seed', '1', '--seconds', '15', '--driver', 'null']);
 
     assert.equal(code, 0, text);
     for (const name of ['files', 'options', 'servers', 'faults', 'models'])
