@@ -22,18 +22,16 @@ export class Faults {
   /** What is reported about these comes too late to matter. */
   readonly #gone = new WeakSet<object>();
 
-  /** Rejects when the device is lost or closed. */
-  readonly lost: Promise<never>;
+  readonly #waiting = new Set<(end: RasterlineError) => void>();
   #end: RasterlineError | undefined;
 
   constructor(private readonly device: GPUDevice) {
-    this.lost = device.lost.then(({ reason, message }) => {
+    void device.lost.then(({ reason, message }) => {
       this.#end ??= new DeviceError(
         `device: expected it to stay, lost it (${reason || 'unknown'}): ${message}; open a new Runtime and load again`,
       );
-      throw this.#end;
+      for (const end of this.#waiting) end(this.#end);
     });
-    this.lost.catch(() => undefined);
   }
 
   /** Nothing may be done any more. True the first time. */
@@ -51,6 +49,21 @@ export class Faults {
   /** Throws DisposedError after `close`, and DeviceError once the device is lost. */
   check(): void {
     if (this.#end) throw this.#end;
+  }
+
+  /** What it brings, but rejects once the device is lost or closed. Afterwards nothing is left of the waiting. */
+  async orLost<T>(work: Promise<T>): Promise<T> {
+    this.check();
+    let end = (_: RasterlineError) => {};
+    const ended = new Promise<never>((_, reject) => {
+      end = reject;
+    });
+    this.#waiting.add(end);
+    try {
+      return await Promise.race([work, ended]);
+    } finally {
+      this.#waiting.delete(end);
+    }
   }
 
   /** Does `work` for `cause`. What it returns may be invalid; `expectNone` tells, once `reported` has settled. `heldBytes`: see OutOfMemoryError. */

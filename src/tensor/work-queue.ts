@@ -44,9 +44,9 @@ export class WorkQueue {
   async finish(asking: () => Promise<unknown>): Promise<void> {
     const { faults, isSoftware } = this.host;
     const sleepMs = isSoftware ? this.#clock.sleepMs(performance.now()) : 0;
-    if (sleepMs > 0) await Promise.race([new Promise((wake) => setTimeout(wake, sleepMs)), faults.lost]);
+    if (sleepMs > 0) await faults.orLost(new Promise((wake) => setTimeout(wake, sleepMs)));
     faults.check();
-    await Promise.race([asking(), faults.lost]);
+    await faults.orLost(asking());
     this.#clock.done(performance.now());
   }
 }
