@@ -30,6 +30,8 @@ export interface ProgramHost extends TensorHost {
 export class Program<T = unknown> {
   /** Milliseconds of one run, as the runtime has seen it; 0 before the first wait. */
   averageMs = 0;
+  /** It has run: what its first run compiles is no part of its time. */
+  isWarm = false;
   #disposed = false;
 
   constructor(

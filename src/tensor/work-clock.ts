@@ -11,8 +11,10 @@ const SLEEP = 0.8;
 const LEAST_MS = 2;
 
 interface Timed {
-  /** Milliseconds of one run; 0 before the first. */
+  /** Milliseconds of one run; 0 before one was timed. */
   averageMs: number;
+  /** It has run, so that its next run compiles nothing and may be timed. */
+  isWarm: boolean;
 }
 
 export class WorkClock {
@@ -32,13 +34,18 @@ export class WorkClock {
     return left < LEAST_MS ? 0 : left;
   }
 
-  /** All submitted work was done at `nowMs`. */
-  done(nowMs: number): void {
-    const elapsedMs = nowMs - this.#startMs;
+  /** All submitted work was done at `nowMs`, and was asked for from `askedMs` on. */
+  done(nowMs: number, askedMs: number): void {
     const expectedMs = this.#expectedMs();
     const isNew = this.#runs.some(({ averageMs }) => averageMs === 0);
+    const isWarm = this.#runs.every((timed) => timed.isWarm);
+    // what is done when it is asked for may have been done long before: half is a guess that soon comes down to it
+    const isOverslept = !isNew && nowMs - askedMs < LEAST_MS;
+    const elapsedMs = (nowMs - this.#startMs) / (isOverslept ? 2 : 1);
     for (const timed of new Set(this.#runs)) {
-      timed.averageMs = isNew ? elapsedMs / this.#runs.length : (timed.averageMs * elapsedMs) / expectedMs;
+      if (!isNew) timed.averageMs *= elapsedMs / expectedMs;
+      else if (isWarm) timed.averageMs = elapsedMs / this.#runs.length;
+      timed.isWarm = true;
     }
     this.#runs = [];
   }

@@ -46,7 +46,8 @@ export class WorkQueue {
     const sleepMs = isSoftware ? this.#clock.sleepMs(performance.now()) : 0;
     if (sleepMs > 0) await faults.orLost(new Promise((wake) => setTimeout(wake, sleepMs)));
     faults.check();
+    const askedMs = performance.now();
     await faults.orLost(asking());
-    this.#clock.done(performance.now());
+    this.#clock.done(performance.now(), askedMs);
   }
 }
