@@ -1,20 +1,18 @@
 /** Pictures as the `.npz` that evaluators of images read: `arr_0`, u8 [N, height, width, 3]. */
 
-import { createWriteStream } from 'node:fs';
-import { readFile, rename, rm } from 'node:fs/promises';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { readFile } from 'node:fs/promises';
 import { makeZip } from 'client-zip';
 import { decode } from 'fast-png';
 import { FormatError } from '../tensor/errors.ts';
+import { writePieces } from '../tensor/source/write-node.ts';
 
 /** So that the same pictures give the same bytes. */
 const NO_TIME = new Date(1980, 0, 1);
 
 /**
- * Written beside its place, then renamed; one picture at a time in memory, and of any size (ZIP64).
+ * Whole or not there; one picture at a time in memory, and of any size (ZIP64).
  *
- * Throws FormatError for a file that is no RGB picture, or of another size than the first.
+ * Throws OptionError where it cannot be written, and FormatError for a file that is no RGB picture, or of another size than the first.
  */
 export async function writeNpz(path: string, pictures: readonly string[]): Promise<void> {
   const sizeOf = async (file: string) => {
@@ -35,15 +33,14 @@ export async function writeNpz(path: string, pictures: readonly string[]): Promi
       yield picture.data;
     }
   }
-  const draft = `${path}.part`;
-  try {
-    const zip = makeZip([{ name: 'arr_0.npy', input: bytes(), lastModified: NO_TIME }]);
-    await pipeline(Readable.fromWeb(zip as never), createWriteStream(draft));
-    await rename(draft, path);
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  }
+  const zip = makeZip([{ name: 'arr_0.npy', input: bytes(), lastModified: NO_TIME }]);
+  await writePieces(path, async (write) => {
+    let position = 0;
+    for await (const piece of zip as unknown as AsyncIterable<Uint8Array>) {
+      await write(position, piece);
+      position += piece.length;
+    }
+  });
 }
 
 /** Version 1.0 of the format, padded to 64 bytes. Source: numpy.lib.format. */

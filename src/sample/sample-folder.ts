@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { access, mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OptionError, StorageError } from '../tensor/errors.ts';
+import { removeAbandoned } from '../tensor/source/drafts-node.ts';
 import { writeWhole } from '../tensor/source/write-node.ts';
 
 const SETTINGS = 'sample.json';
@@ -31,6 +32,7 @@ export class SampleFolder {
         cause,
       });
     });
+    await removeAbandoned(path);
     const text = `${JSON.stringify(settings, undefined, 2)}\n`;
     const file = join(path, SETTINGS);
     const found = await readFile(file, 'utf8').catch(() => undefined);

@@ -1,10 +1,10 @@
 /** Short texts in the user's cache folder. */
 
-import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StorageError } from '../errors.ts';
 import { cacheBase } from '../source/cache-folder-node.ts';
+import { writeWhole } from '../source/write-node.ts';
 import type { CachedText } from './adapter.ts';
 
 /** The text of that name; nothing is opened yet. */
@@ -26,14 +26,11 @@ export function cachedText(name: string): CachedText {
       }
     },
     async write(text) {
-      const draft = `${place}.${randomUUID()}`;
       try {
         await mkdir(dirname(place), { recursive: true });
-        await writeFile(draft, text, { flag: 'wx' });
-        await rename(draft, place);
+        await writeWhole(place, new TextEncoder().encode(text));
       } catch (error) {
-        await rm(draft, { force: true }).catch(() => undefined); // the first error is the one to tell
-        throw failed(error);
+        throw failed((error as Error).cause ?? error);
       }
     },
   };

@@ -1,9 +1,10 @@
 /** Folders of the user's cache that are filled once, by whichever process comes first. */
 
-import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { DeviceError } from '../errors.ts';
+import { draftBeside } from './drafts-node.ts';
 
 /** `$XDG_CACHE_HOME/rasterline`, else `~/.cache/rasterline`. */
 export function cacheBase(): string {
@@ -28,8 +29,9 @@ export async function cachedFolder(
   if (await holds(folder, files)) return folder;
   try {
     await mkdir(dirname(folder), { recursive: true });
-    const draft = await mkdtemp(`${folder}-`);
+    const draft = await draftBeside(folder);
     try {
+      await mkdir(draft);
       await fill(draft);
       await move(draft, folder, files);
     } finally {
@@ -51,9 +53,10 @@ async function move(draft: string, folder: string, files: readonly string[]): Pr
     if (await holds(folder, files)) return;
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
-    await rename(folder, `${draft}.old`);
+    const incomplete = await draftBeside(folder);
+    await rename(folder, incomplete);
     await rename(draft, folder);
-    await rm(`${draft}.old`, { recursive: true, force: true });
+    await rm(incomplete, { recursive: true, force: true });
   }
 }
 

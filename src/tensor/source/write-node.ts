@@ -1,6 +1,5 @@
 /** Files that are whole or not there, and what is no file stays what it is. */
 
-import { randomUUID } from 'node:crypto';
 import {
   access,
   constants,
@@ -13,8 +12,9 @@ import {
   stat,
   writeFile,
 } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { OptionError } from '../errors.ts';
+import { draftBeside } from './drafts-node.ts';
 
 /** Of most file systems. */
 const MOST_NAME_BYTES = 255;
@@ -32,7 +32,7 @@ export async function expectWritable(path: string): Promise<void> {
     if (target.kind === 'device') return await writeStream(target.path, new Uint8Array(1), 0);
     if (Buffer.byteLength(basename(target.path)) > MOST_NAME_BYTES)
       throw new Error(`a name of more than ${MOST_NAME_BYTES} bytes`);
-    const draft = draftBeside(target.path);
+    const draft = await draftBeside(target.path);
     await writeFile(draft, '', { flag: 'wx' });
     await rm(draft);
   });
@@ -57,7 +57,7 @@ export async function writePieces(path: string, work: (write: WriteAt) => Promis
 }
 
 async function writeDraft(path: string, target: FileTarget, work: (write: WriteAt) => Promise<void>): Promise<void> {
-  const draft = draftBeside(target.path);
+  const draft = await draftBeside(target.path);
   const file = await told(path, () => open(draft, 'wx', target.mode));
   try {
     await work((position, bytes) => told(path, () => writeAll(file, bytes, { position }))).finally(() => file.close());
@@ -122,11 +122,6 @@ async function writeAll(
     const at = position === undefined ? null : position + done;
     done += (await file.write(bytes, done, length - done, at)).bytesWritten;
   } while (done < length);
-}
-
-/** Short, so that it fits wherever the file's own name does. */
-function draftBeside(path: string): string {
-  return join(dirname(path), `.${randomUUID()}.part`);
 }
 
 async function told<T>(path: string, work: () => Promise<T>): Promise<T> {
