@@ -27,6 +27,7 @@ import {
   type SamplingFlags,
   samplingOf,
 } from './model-options.ts';
+import { namedModel } from './named-model.ts';
 import { OpenedModel } from './opened-model.ts';
 import { addCacheOptions, type CacheFlags, cacheOptions, commaSeparated, defined, number } from './options.ts';
 import { readWhole } from './read-whole.ts';
@@ -49,7 +50,7 @@ export function generateCommand(): Command {
     .description('draw images, one for each class or prompt, and write them as PNG files')
     .option('--classes <list>', 'classes by number, or for the emoji model by name, separated by commas')
     .option('--prompt <text...>', 'what to draw, for models that draw from text: one image for each text')
-    .option('--model <name>', 'preset; rasterline plan --all lists them (default: emoji, or emoji-text with --prompt)')
+    .option('--model <name>', 'preset (rasterline plan --all lists them), or a JSON file of a family and its config')
     .option('--size <width x height>', 'in pixels, such as 1024x576, for models that draw several sizes', imageSize)
     .option('--first-image <number>', 'identity of the first image, to draw one of a batch alone (default: 0)', number)
     .option('--window <columns>', 'draw lines in parallel, each so many columns ahead of the next', number)
@@ -79,8 +80,8 @@ async function run(flags: GenerateFlags): Promise<void> {
   const { driver, out = resumed?.out ?? 'out.png', from } = flags;
   expectPng(out);
   const before = from === undefined ? resumed : await recipeOf(from);
-  const name =
-    flags.model ?? (before && checkModel(before.model)) ?? (flags.prompt ? EMBEDDED_TEXT_MODEL : EMBEDDED_MODEL);
+  const asked = flags.model === undefined ? undefined : await namedModel(flags.model);
+  const name = asked ?? (before && checkModel(before.model)) ?? (flags.prompt ? EMBEDDED_TEXT_MODEL : EMBEDDED_MODEL);
   const { firstImage } = flags;
   const sampling = { ...before?.sampling, ...samplingOf(flags), ...defined({ firstImage }) };
   const cache = { ...before?.cache, ...cacheOptions(flags) };

@@ -9,6 +9,7 @@ import { OptionError } from '../tensor/errors.ts';
 import { expectWritable, writePieces } from '../tensor/source/write-node.ts';
 import { chosenFit } from './chosen-fit.ts';
 import { interruptible } from './exit.ts';
+import { namedModel } from './named-model.ts';
 import { hubEnvironment, megabytes } from './options.ts';
 import { progressBar } from './progress.ts';
 
@@ -27,17 +28,19 @@ export function quantizeCommand(): Command {
     .argument('[file]', 'path, folder, URL or hf:owner/name of a checkpoint (default: the embedded emoji model)')
     .requiredOption('--dtype <type>', 'int8 or int4')
     .requiredOption('--out <file>', 'the .safetensors to write')
-    .option('--model <name>', 'preset, of those that the checkpoint fits (default: the first)')
+    .option('--model <name>', 'preset of those that the checkpoint fits (default: the first), or a JSON file')
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
       `
 The file is given as --checkpoint (or --text-encoder) like the original, and draws the same pictures as the original with
 that --dtype. It holds what drawing needs; a tokenizer stays beside the original and is named by --tokenizer.
+A checkpoint of other sizes than a preset's is told by --model mine.json, with {"family": "llamagen", "config": {"layers": 12, ...}}.
 
 Examples:
   $ rasterline quantize --dtype int8 --out emoji-int8.safetensors
-  $ rasterline quantize hf:deepseek-ai/Janus-Pro-1B --dtype int4 --out janus-int4.safetensors`,
+  $ rasterline quantize hf:deepseek-ai/Janus-Pro-1B --dtype int4 --out janus-int4.safetensors
+  $ rasterline quantize mine.safetensors --model mine.json --dtype int8 --out mine-int8.safetensors`,
     )
     .action(run);
 }
@@ -51,6 +54,7 @@ async function run(file: string | undefined, { dtype, out, model, json }: Quanti
   expectQuantized('dtype', dtype);
   if (!out.endsWith('.safetensors'))
     throw new OptionError(`out: expected a file that ends in .safetensors, got ${out}`);
+  const named = model === undefined ? undefined : await namedModel(model);
   await expectWritable(out);
   const { checkpoint } = await openFiles(
     file ?? (await packagedSource('checkpoints/emoji/gpt.safetensors')),
@@ -59,7 +63,7 @@ async function run(file: string | undefined, { dtype, out, model, json }: Quanti
   const { signal, release } = interruptible();
   const bar = progressBar('quantizing');
   try {
-    const fit = chosenFit(checkpoint, fittingModels(checkpoint), model);
+    const fit = chosenFit(checkpoint, fittingModels(checkpoint), named);
     if (!fit) throw new OptionError(`model: expected a checkpoint that fits a preset, got ${checkpoint.name}`);
     const { name } = fit.definition;
     const { weights, officialName } = fit.definition.parts[fit.part]!; // the part that fits

@@ -1,42 +1,34 @@
 import { Command } from 'commander';
-import type { WeightDtype } from '../models/family.ts';
 import { DTYPE } from '../models/load-model.ts';
 import { EMBEDDED_MODEL, modelDefinition, type Prompt } from '../models/registry.ts';
 import { whole } from '../tensor/checks.ts';
-import type { Driver } from '../tensor/device/adapter.ts';
 import { checkValue } from '../tensor/options.ts';
 import type { TunedProblem } from '../tensor/race.ts';
 import { tune } from '../tune.ts';
 import { interruptible } from './exit.ts';
+import { addModelOptions, loadedAs, type ModelFlags } from './model-options.ts';
+import { namedModel } from './named-model.ts';
 import { OpenedModel } from './opened-model.ts';
 import { defined, number, table } from './options.ts';
 import { progressBar } from './progress.ts';
 
-interface TuneFlags {
+interface TuneFlags extends ModelFlags {
   readonly model: string;
-  readonly checkpoint?: string;
-  readonly vq?: string;
-  readonly dtype?: WeightDtype;
   readonly images: number;
   readonly promptTokens: number;
   readonly guidance?: number;
   readonly budget?: number;
-  readonly driver: Driver;
   readonly json?: boolean;
 }
 
 export function tuneCommand(): Command {
-  return new Command('tune')
+  const command = new Command('tune')
     .description('measure which kernels are the fastest on this machine, once; later runs take them')
-    .option('--model <name>', 'preset whose sizes are measured', EMBEDDED_MODEL)
+    .option('--model <name>', 'preset whose sizes are measured, or a JSON file', EMBEDDED_MODEL)
     .option('--images <count>', 'images drawn at once', number, 1)
     .option('--prompt-tokens <count>', 'tokens of a prompt, for models that draw from text', number, 16)
     .option('--budget <lines>', 'lines of the image remembered', number)
     .option('--guidance <scale>', 'classifier-free guidance; 1 or less is off', number)
-    .option('--dtype <type>', 'storage of weights: f16, f32, int8 or int4 (default: f16)')
-    .option('--checkpoint <file>', 'checkpoint of the transformer: path, folder, URL or hf:owner/name@revision')
-    .option('--vq <file>', 'checkpoint of the VQ tokenizer')
-    .option('--driver <name>', 'auto, gpu, lavapipe or swiftshader', 'auto')
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
@@ -46,13 +38,15 @@ Pictures do not change: a kernel that gives other bits than the first is refused
 Examples:
   $ rasterline tune
   $ rasterline tune --model llamagen-xl-384 --checkpoint c2i_XL_384.pt --vq vq_ds16_c2i.pt --images 8 --budget 6`,
-    )
-    .action(run);
+    );
+  return addModelOptions(command).action(run);
 }
 
 async function run(flags: TuneFlags): Promise<void> {
-  const { model: name, images, promptTokens, guidance, budget, dtype, checkpoint, vq, driver } = flags;
-  const definition = modelDefinition(name);
+  const { images, promptTokens, guidance, budget, dtype, driver } = flags;
+  const name = await namedModel(flags.model);
+  const loaded = loadedAs(flags);
+  const definition = modelDefinition(name, loaded);
   if (dtype !== undefined) checkValue('dtype', DTYPE, dtype);
   for (const [option, count] of Object.entries({ images, promptTokens })) checkValue(option, whole(1, 4096), count);
   const each = <T>(one: T) => new Array<T>(images).fill(one);
@@ -60,7 +54,7 @@ async function run(flags: TuneFlags): Promise<void> {
   const prompt: Prompt = definition.classes === undefined ? { promptTokens: each(ids) } : { classes: each(0) };
   const { signal, release } = interruptible();
   try {
-    using opened = await OpenedModel.open({ driver, name, loaded: defined({ checkpoint, vq, dtype }), signal });
+    using opened = await OpenedModel.open({ driver, name, loaded, signal });
     opened.compiling.stop(); // tune tells its own progress
     const { model } = opened;
     const bar = progressBar('tuning');

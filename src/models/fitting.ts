@@ -13,8 +13,11 @@ export interface Fit {
 }
 
 /** Models of which a part takes all tensors of the checkpoint, and no other. Resolutions of one size share them. */
-export function fittingModels(checkpoint: Checkpoint): Fit[] {
-  return MODEL_NAMES.map((name) => modelDefinition(name)).flatMap((definition) =>
+export function fittingModels(
+  checkpoint: Checkpoint,
+  definitions: readonly ModelDefinition<Prompt>[] = MODEL_NAMES.map((name) => modelDefinition(name)),
+): Fit[] {
+  return definitions.flatMap((definition) =>
     Object.entries(definition.parts)
       .filter(([, part]: [string, PartDefinition]) => fits(checkpoint, part))
       .map(([part]) => ({ definition, part: part as Part })),

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { decode } from 'fast-png';
 import { readRecipe } from '../../src/png.ts';
+import { goldenConfig } from '../support/trace.ts';
 
 const CLI = '.build/cli-test/cli.mjs';
 const ENVIRONMENT = { ...process.env, RASTERLINE_DRIVER: process.env.RASTERLINE_DRIVER ?? 'swiftshader' };
@@ -245,6 +246,32 @@ describe('the command line', function () {
     }
     await rm(out);
     assert.deepEqual(await readdir(folder), []);
+  });
+
+  it('takes a model of any size by a file of its family and config, and says which tensor is of another size', async () => {
+    const model = join(folder, 'tiny.json');
+    const config = goldenConfig('llamagen-c2i');
+    await writeFile(model, JSON.stringify({ family: 'llamagen', config }));
+    const whole = 'test/golden/llamagen-c2i/model.safetensors';
+    const checkpoint = join(folder, 'tiny-int8.safetensors');
+    const to = ['--dtype', 'int8', '--out', checkpoint, '--json'];
+    const { code, out: json, err } = await rasterline(['quantize', whole, '--model', model, ...to]);
+    assert.equal(code, 0, err);
+    assert.equal(JSON.parse(json).layers, 12);
+    const of = ['--driver', 'null', '--model', model, '--checkpoint', checkpoint];
+    const png = join(folder, 'tiny.png');
+    const vq = ['--vq', 'test/golden/llamagen-vq/model.safetensors'];
+    const drawn = await rasterline(['generate', ...of, ...vq, '--classes', '1', '--out', png]);
+    assert.equal(drawn.code, 0, drawn.err);
+    const recipe = readRecipe(await readFile(png), png);
+    assert.equal((recipe.model as { family: string }).family, 'llamagen');
+    const text = await rasterline(['tune', '--driver', 'null', '--model', 'emoji-text', '--text-encoder', png]);
+    assert.match(text.err, /tiny\.png: expected/);
+    await writeFile(model, JSON.stringify({ family: 'llamagen', config: { ...config, width: 128 } }));
+    const wrong = await rasterline(['quantize', whole, '--model', model, ...to]);
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.err, /expected \[\d+, 128\], got \[\d+, 64\]/);
+    for (const file of [model, checkpoint, png]) await rm(file);
   });
 
   it('says what of a plan fits, as flags', async () => {
