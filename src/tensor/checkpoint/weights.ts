@@ -47,8 +47,9 @@ export class Weights {
   /** All values of a tensor, for vectors and other small things. */
   async values(name: string, shape: Shape): Promise<Float32Array<ArrayBuffer>> {
     const parts = this.rows(name, [1, count(shape)], { shape });
-    for await (const { values } of parts) return values;
-    return new Float32Array();
+    let all: Float32Array<ArrayBuffer> = new Float32Array();
+    for await (const { values } of parts) all = values; // one slice: leaving early would not count it
+    return all;
   }
 
   /** The rows of a matrix, a slice at a time. */

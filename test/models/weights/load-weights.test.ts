@@ -61,12 +61,17 @@ async function checkStack({ heights, inputs, hasGain, hasBias, seed }: Case): Pr
   });
   expectFit(tree, checkpoint, ignored);
 
-  const { layers: weight, dispose } = await loadWeights(runtime, tree, { checkpoint, dtype: 'f32' });
+  let progress = { loadedBytes: 0, totalBytes: -1 };
+  const onProgress = (now: typeof progress) => {
+    progress = now;
+  };
+  const { layers: weight, dispose } = await loadWeights(runtime, tree, { checkpoint, dtype: 'f32', onProgress });
 
   using x = runtime.tensor([1, inputs], 'f32', 'x', input);
   const y = await compute(runtime, () => linear(x, weight));
   dispose();
 
+  assert.equal(progress.loadedBytes, progress.totalBytes);
   const expected = linearOracle(
     input.map((v, i) => v * gain[i]!),
     rows,
