@@ -43,12 +43,10 @@ export class GeneratedImage implements ImageParts {
   toImageData(): ImageData {
     if (typeof ImageData === 'undefined')
       throw new OptionError('toImageData: expected the ImageData of a browser, got none; take `pixels`');
-    const data = new ImageData(this.width, this.height);
-    for (let from = 0, to = 0; from < this.pixels.length; from += 3, to += 4) {
-      data.data.set(this.pixels.subarray(from, from + 3), to);
-      data.data[to + 3] = 255;
-    }
-    return data;
+    const { width, height, pixels } = this;
+    const image = new ImageData(width, height);
+    for (let i = 0; i < image.data.length; i++) image.data[i] = i % 4 === 3 ? OPAQUE : pixels[i - (i >> 2)]!; // RGB of RGBA
+    return image;
   }
 
   /** Gives the canvas the size of the picture and paints it. Throws OptionError for what is no canvas, or one of WebGPU or WebGL. */
@@ -74,5 +72,7 @@ export class GeneratedImage implements ImageParts {
     await writeWhole(path, encodePng(this, recipe));
   }
 }
+
+const OPAQUE = 255;
 
 const TOKENS = instance<Uint32Array<ArrayBuffer>>('a Uint32Array', () => Uint32Array);
