@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- kernels|store|decode|encode|full-size|vq|serve|recovery|soak ...]`: all groups but the last five, or those named.
+ * `npm run bench [-- kernels|store|decode|encode|full-size|vq|serve|recovery|soak|workers ...]`: all groups but the last six, or those named.
  * RASTERLINE_DRIVER chooses the driver.
  */
 
@@ -12,6 +12,7 @@ import { recoveryRows, serveRows } from './serve.ts';
 import { soakRows } from './soak.ts';
 import { conditions, report, save } from './support.ts';
 import { vqRows } from './vq.ts';
+import { workerRows } from './workers.ts';
 
 const GROUPS: Readonly<Record<string, (runtime: Runtime) => Promise<readonly object[]>>> = {
   kernels: kernelRows,
@@ -21,7 +22,10 @@ const GROUPS: Readonly<Record<string, (runtime: Runtime) => Promise<readonly obj
 };
 
 /** Only when named: the first writes 3 GB, the others take minutes on a CPU. */
-const LARGE = { 'full-size': fullSizeRows, vq: vqRows, serve: serveRows, recovery: recoveryRows, soak: soakRows };
+const LARGE = {
+  ...{ 'full-size': fullSizeRows, vq: vqRows, serve: serveRows, recovery: recoveryRows, soak: soakRows },
+  workers: workerRows,
+};
 
 const asked = process.argv.slice(2);
 const all = { ...GROUPS, ...LARGE };

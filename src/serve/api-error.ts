@@ -26,12 +26,23 @@ export class ApiError extends Error {
   }
 }
 
+/** Options that have another name in a request, `prompt` being one of several things. */
+const FIELDS: Readonly<Record<string, string>> = {
+  ...{ classes: 'prompt', prompts: 'prompt', topK: 'top_k', topP: 'top_p' },
+  ...{ guidanceScale: 'guidance_scale', cfgInterval: 'cfg_interval' },
+};
+
 /** What a client is told of anything that was thrown: of what is not its own fault, no more than that it happened. */
 export function apiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof OptionError) {
-    const [, param] = /^([\w.]+)(?:\[\d+\])?: expected/.exec(error.message) ?? [];
-    return new ApiError(400, error.message, { ...(param !== undefined && { param }) });
+    const { message } = error;
+    const [, unknown] = /^body: expected no option '(.*?)'/.exec(message) ?? [];
+    if (unknown !== undefined) return new ApiError(400, message, { param: unknown });
+    const [, name = '', rest] = /^(\w+)(?:\[\d+\])?(: expected.*)/s.exec(message) ?? [];
+    if (rest === undefined) return new ApiError(400, message);
+    const param = Object.hasOwn(FIELDS, name) ? FIELDS[name]! : name;
+    return new ApiError(400, `${param}${rest}`, { param });
   }
   if (error instanceof DeviceError) return new ApiError(503, error.message, { headers: { 'Retry-After': '5' } });
   if (error instanceof RasterlineError) return new ApiError(500, error.message);

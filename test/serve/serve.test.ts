@@ -26,6 +26,7 @@ describe('a server', () => {
   before(async () => {
     model = await tinyModel(await testRuntime());
     server = await open();
+    assert.match(server.url, /^http:\/\/127\.0\.0\.1:/, 'this machine alone');
   });
   after(async () => {
     await server.close();
@@ -71,6 +72,10 @@ describe('a server', () => {
       after.map((count, i) => count - before[i]!),
       [1, 4],
     );
+    for (const name of ['tokens_per_second', 'kv_bytes', 'run_images_count', 'live_bytes'])
+      assert.ok((await metric(name)) > 0, name);
+    assert.equal(await metric('queue_images'), 0);
+    assert.equal(await metric(`request_seconds_count{route="POST /v1/images/generations",status="200"}`), 3);
     assert.deepEqual(
       (await client().models.list()).data.map(({ id }) => id),
       ['tiny'],
@@ -96,26 +101,31 @@ describe('a server', () => {
 
   it('refuses what is wrong, by name and in the form of the API, and goes on', async () => {
     const json = { 'Content-Type': 'application/json' };
-    const wrong: readonly (readonly [unknown, number, RegExp, Record<string, string>?])[] = [
-      ['{"prompt": ', 400, /^body: expected JSON/],
-      ['[]', 400, /^body: expected an object of options/],
-      [{ prompt: '3', sed: 1 }, 400, /^body: expected no option 'sed', got one; did you mean seed\?$/],
-      [{}, 400, /^prompt: expected/],
-      [{ prompt: '3', n: 1e9 }, 400, /^n: expected a whole number from 1 to 10/],
-      [{ prompt: '3', size: '9x9' }, 400, /size|expected/],
-      [{ prompt: '3', partial_images: 9 }, 400, /^partial_images: expected a whole number from 0 to 8/],
-      [{ prompt: 'x'.repeat(4001) }, 400, /^prompt: expected a text of 1 to 4000/],
-      [{ prompt: '11' }, 400, /^classes\[0\]: expected a whole number from 0 to 9, got 11/],
-      [{ prompt: 'tiger' }, 400, /^classes: expected class numbers for tiny/],
-      [{ prompt: '3', temperature: -1 }, 400, /^temperature: expected/],
-      [{ prompt: '3', model: 'dall-e-3' }, 404, /^model: expected tiny, got dall-e-3/],
-      ['x'.repeat(100_000), 413, /^body: expected at most/],
-      ['prompt=3', 415, /^content-type: expected application\/json/, { 'Content-Type': 'text/plain' }],
+    const wrong: readonly (readonly [body: unknown, status: number, param: string | null, RegExp, typeof json?])[] = [
+      ['{"prompt": ', 400, null, /^body: expected JSON/],
+      ['[]', 400, 'body', /^body: expected an object of options/],
+      [{ prompt: '3', sed: 1 }, 400, 'sed', /^body: expected no option 'sed', got one; did you mean seed\?$/],
+      [{}, 400, 'prompt', /^prompt: expected/],
+      [{ prompt: '3', n: 1e9 }, 400, 'n', /^n: expected a whole number from 1 to 10/],
+      [{ prompt: '3', size: '9x9' }, 400, 'size', /^size: expected 16 x 16, the one size that tiny draws, got 9 x 9$/],
+      [{ prompt: '3', partial_images: 9 }, 400, 'partial_images', /: expected a whole number from 0 to 8/],
+      [{ prompt: 'x'.repeat(4001) }, 400, 'prompt', /^prompt: expected a text of 1 to 4000/],
+      [{ prompt: '11' }, 400, 'prompt', /^prompt: expected a whole number from 0 to 9, got 11/],
+      [{ prompt: 'tiger' }, 400, 'prompt', /^prompt: expected class numbers for tiny/],
+      [{ prompt: '3', temperature: -1 }, 400, 'temperature', /^temperature: expected/],
+      [{ prompt: '3', guidance_scale: -1 }, 400, 'guidance_scale', /^guidance_scale: expected/],
+      [{ prompt: '3', model: 'dall-e-3' }, 404, 'model', /^model: expected tiny, got dall-e-3/],
+      ['x'.repeat(100_000), 413, null, /^body: expected at most/],
+      ['prompt=3', 415, null, /^content-type: expected application\/json/, { 'Content-Type': 'text/plain' }],
     ];
-    for (const [body, status, text, headers = json] of wrong) {
+    for (const [body, status, param, text, headers = json] of wrong) {
       const response = await post(body, headers);
       const { error } = await response.json();
-      assert.deepEqual([response.status, error.type], [status, 'invalid_request_error'], error.message);
+      assert.deepEqual(
+        [response.status, error.type, error.param],
+        [status, 'invalid_request_error', param],
+        error.message,
+      );
       assert.match(error.message, text);
     }
     assert.equal((await fetch(`${server.url}/v1/images/generations`)).status, 405);
