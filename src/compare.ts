@@ -1,7 +1,7 @@
 /** The cost of forgetting: what policies at budgets do to a model, against its own full cache. */
 
-import { PARALLEL, type ParallelOptions } from './cache/parallel-options.ts';
 import { type CacheOptions, planCache } from './cache/policy.ts';
+import { PARALLEL, type ParallelOptions } from './cache/step-options.ts';
 import { forcedRun } from './compare/forced-run.ts';
 import { type FreeRun, freeRun } from './compare/free-run.ts';
 import { keepReference, parallelRun } from './compare/parallel-run.ts';
@@ -86,7 +86,7 @@ export async function compare<Prompt>(model: ImageModel<Prompt>, given: CompareO
   const runs = settings.map(({ parallel, ...cache }) => ({ cache, ...(parallel && { parallel }) }));
   for (const { cache, parallel } of runs) {
     if (parallel) checkOptions({ place: 'settings', options: { parallel: nested(PARALLEL) } }, { parallel });
-    planCache(cache, grid, parallel?.window);
+    planCache(cache, grid, { parallel });
   }
   const { guidanceScale, temperature } = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), model.defaults);
   if (temperature === 0) throw new OptionError('temperature: expected more than 0, at which predictions are compared');

@@ -1,8 +1,8 @@
 /** What `generate` takes. */
 
-import { PARALLEL, type ParallelOptions } from './cache/parallel-options.ts';
 import { CACHE_OPTIONS, type CacheOptions } from './cache/policy.ts';
 import type { Retention } from './cache/retention.ts';
+import { PARALLEL, type ParallelOptions, SPECULATE, type SpeculateOptions } from './cache/step-options.ts';
 import type { GeneratedImage } from './generated-image.ts';
 import type { ImageModel } from './models/image-model.ts';
 import { type GivenTokens, SAMPLING_OPTIONS, type SamplingOptions } from './sampler.ts';
@@ -19,6 +19,8 @@ export interface GenerateOptions<Prompt> extends SamplingOptions {
   readonly cache?: CacheOptions;
   /** Draws lines in parallel: several tokens of an image a step. Default: one line after another. */
   readonly parallel?: ParallelOptions;
+  /** Draws the same tokens in fewer steps, by drafts. Default: a token a step. */
+  readonly speculate?: SpeculateOptions;
   /**
    * First tokens of every image, in raster order, ends of lines included: they are fed as if they had been drawn, so that
    * an image is gone on with, or a run repeated. All images are given the same number. Default: none.
@@ -68,6 +70,7 @@ export const GENERATE_OPTIONS: OptionTable<GenerateOptions<object>> = {
     images: whole(1, MOST_IMAGES),
     cache: nested(CACHE_OPTIONS),
     parallel: nested(PARALLEL),
+    speculate: nested(SPECULATE),
     tokens: TOKENS,
     onLine: callback(),
     signal,

@@ -41,7 +41,7 @@ export async function generate<Prompt>(
   const prompt = repeated(options.prompt, options.images);
   const grid = model.grid(prompt);
   const sampling = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), model.defaults);
-  const plan = planCache(options.cache ?? {}, grid, options.parallel?.window);
+  const plan = planCache(options.cache ?? {}, grid, options);
   const range = { ...grid, ...model.imageTokens };
   expectGiven(tokens, range);
   signal?.throwIfAborted();
@@ -54,7 +54,7 @@ export async function generate<Prompt>(
   const { head, store } = run;
   const soFar = async (length: number) => (await head.read()).map((image) => image.slice(0, length));
   for (let line = 1; line <= grid.lines; line++) {
-    run.drawLine(head.check);
+    await orAborted(run.drawLine(head.check), signal);
     await orAborted(head.settled(), signal);
     const drawn = line * grid.lineLength;
     const progress: LineProgress = {

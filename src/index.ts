@@ -1,9 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The public names. */
 
-export type { ParallelOptions } from './cache/parallel-options.ts';
 export { type CacheOptions, type CachePlan, type EvictionPolicy, type PolicyName, planCache } from './cache/policy.ts';
 export { FATES, type Retention } from './cache/retention.ts';
+export type { ParallelOptions, SpeculateOptions } from './cache/step-options.ts';
 export type { FreeRun } from './compare/free-run.ts';
 export { type CompareOptions, type CompareSetting, type Comparison, type Comparisons, compare } from './compare.ts';
 export { type DrawEvent, draw } from './draw.ts';

@@ -43,7 +43,11 @@ export async function traceLogits<Prompt>(
     throw new OptionError(`lines: expected a whole number from 1 to ${grid.lines}, got ${lines}`);
   const shown = { ...grid, lines };
   using condition = openCondition(model, prompt, false);
-  const options = { condition, grid: shown, plans: [planCache({}, shown, window)] } as const;
+  const options = {
+    condition,
+    grid: shown,
+    plans: [planCache({}, shown, window === undefined ? {} : { parallel: { window } })],
+  } as const;
   const { images } = condition;
   const places = lines * grid.lineLength;
   using run = await openRun(model, options, () => new Teacher(runtime, images, places));

@@ -7,7 +7,7 @@ import type { Condition, Geometry, ImageModel, LineGrid, Memory } from './models
 import type { Dtype } from './tensor/dtype.ts';
 import { assert, OptionError } from './tensor/errors.ts';
 import type { Program } from './tensor/program.ts';
-import type { ReadBack } from './tensor/read-back.ts';
+import { ReadBack } from './tensor/read-back.ts';
 import type { Runtime } from './tensor/runtime.ts';
 import type { Tensor } from './tensor/tensor.ts';
 
@@ -29,13 +29,16 @@ export interface RunOptions {
 }
 
 /**
- * What becomes of the logits of each store: `next` records it. It leaves what is fed next in `token`, u32 [B]; with lines in
- * parallel in `tokens`, u32 [B, N], at `places`, u32 [B · lanes].
+ * What becomes of the logits of each store: `next` records it. It leaves what is fed next in `token`, u32 [B]; where a step
+ * feeds several tokens of an image, in `tokens`, u32 [B, N], at `places`, u32 [B · lanes].
  */
 export interface Head<Logits, Result> {
   readonly token: Tensor;
-  /** For lines in parallel. */
+  /** For steps of several tokens. */
   readonly tokens?: Tensor;
+  /** For drafts: how many tokens of each image are drawn, u32 [B], and what counts those that were right. */
+  readonly drawn?: Tensor;
+  accept?(fed: Tensor, step: Tensor): void;
   next(logits: Logits, places?: Tensor, ...others: readonly Logits[]): Result;
   dispose(): void;
 }
@@ -81,8 +84,9 @@ export async function openRun<Logits, Drawing extends Head<Logits, unknown>>(
     const { rows, images, promptLength } = condition;
     const head = own(openHead(images));
     const shape = { ...geometry, ...grid, ...condition, condition: promptLength, dtype };
-    const open = async (plan: CachePlan) => own(await KvStore.prepare(runtime, shape, plan));
     const [plan, ...otherPlans] = plans;
+    const drawn = plan.speculated > 1 ? head.drawn : undefined;
+    const open = async (plan: CachePlan) => own(await KvStore.prepare(runtime, shape, plan, drawn));
     const store = await open(plan);
     const others: KvStore[] = [];
     for (const other of otherPlans) others.push(await open(other));
@@ -91,23 +95,27 @@ export async function openRun<Logits, Drawing extends Head<Logits, unknown>>(
       return head.next(logits!, places, ...beside) as ReturnType<Drawing['next']>; // there is at least one store
     };
     const stepOf = (lanes: number) => () => {
-      assert(head.tokens, 'lines in parallel: the head keeps no tokens');
-      const { ids, draws } = feed(head.tokens, store.step, { ...grid, lanes });
-      return next(model.embed(ids, rows * lanes), 'decode', 1, draws);
+      assert(head.tokens, 'steps of several tokens: the head keeps none');
+      const { ids, draws } = feed(head.tokens, store.step, { ...grid, lanes, drawn });
+      const result = next(model.embed(ids, rows * lanes), 'decode', 1, draws);
+      if (drawn) head.accept?.(ids, store.step);
+      return result;
     };
     const alone = { step: () => next(model.embed(head.token, rows), 'decode', 1) };
-    const several = Array.from({ length: store.table.mostLanes }, (_, i) => [`step of ${i + 1}`, stepOf(i + 1)]);
+    const lanes = drawn ? [plan.speculated] : Array.from({ length: store.table.mostLanes }, (_, i) => i + 1);
+    const several = lanes.map((count) => [`step of ${count}`, stepOf(count)]);
     const programs: readonly Program<ReturnType<Drawing['next']>>[] = Object.values(
       await runtime.recordAll({
         prefill: () => next(condition.embeddings(), 'prefill', promptLength),
-        ...(plan.window === grid.lineLength ? alone : (Object.fromEntries(several) as typeof alone)),
+        ...(plan.window === grid.lineLength && !drawn ? alone : (Object.fromEntries(several) as typeof alone)),
       }),
     );
     for (const program of programs) own(program);
     const stores = [store, ...others] as const;
     for (const one of stores) await one.recordLineEnd();
     const [prefill, ...steps] = programs;
-    return new Run({ runtime, grid, condition, head, stores, prefill: prefill!, steps, owned });
+    const drafts = drawn && { drawn: own(new ReadBack(runtime, drawn)), lanes: plan.speculated };
+    return new Run({ runtime, grid, condition, head, stores, prefill: prefill!, steps, drafts, owned });
   } catch (error) {
     for (const thing of owned) thing.dispose();
     throw error;
@@ -121,7 +129,9 @@ interface RunParts<Drawing, Result> {
   readonly head: Drawing;
   readonly stores: readonly [KvStore, ...KvStore[]];
   readonly prefill: Program<Result>;
-  /** By how many tokens of an image are fed: one, two, ... */
+  /** How far the images are, and tokens of each that a step feeds. */
+  readonly drafts: { readonly drawn: ReadBack; readonly lanes: number } | undefined;
+  /** By how many tokens of an image are fed: one, two, ...; with drafts one of all. */
   readonly steps: readonly Program<Result>[];
   readonly owned: readonly { dispose(): void }[];
 }
@@ -179,9 +189,27 @@ export class Run<Drawing = unknown, Result = unknown> {
   }
 
   /** Draws until one line more is whole, and fills `copies` after the last step. */
-  drawLine(...copies: readonly ReadBack[]): void {
+  async drawLine(...copies: readonly ReadBack[]): Promise<void> {
+    if (this.parts.drafts) return await this.#drawDrafts(this.parts.drafts, copies);
     for (let left = this.#isFilled ? this.store.plan.window : this.parts.grid.lineLength; left > 1; left--) this.draw();
     this.draw(...copies);
+  }
+
+  /** So many steps as the slowest image still takes at least, then asks how far it is; images that are whole wait for it. */
+  async #drawDrafts({ drawn, lanes }: { drawn: ReadBack; lanes: number }, copies: readonly ReadBack[]): Promise<void> {
+    const { runtime, prefill, grid, condition } = this.parts;
+    if (!this.#isFilled) runtime.run(prefill);
+    this.#isFilled = true;
+    const { ends, last } = this.store.advanceLine();
+    let before = ends;
+    for (let left = (last % grid.lineLength) + 1; left > 0; ) {
+      for (let count = Math.ceil(left / lanes); count > 0; count--) {
+        runtime.runAndCopy([...before, this.step], count > 1 ? [] : [drawn, ...copies]);
+        before = [];
+      }
+      const slowest = Math.min(...new Uint32Array(await drawn.read(), 0, condition.images));
+      left = Math.min(left - 1, last + 2 - slowest); // a step draws one at least
+    }
   }
 
   dispose(): void {

@@ -23,11 +23,12 @@ export function passBytes(model: Sizes, { images, rows, promptLength, plan }: Pa
   const rowTokens = rows * promptLength;
   const features = parts.textEncoder && encode(prefill, parts.textEncoder.weights, images * promptLength);
   forward(prefill, model, { images, rows, tokens: promptLength, features });
-  // a program of each number of lanes
+  // a program of each number of lanes; of drafts one
   const lanes = mostLanes({ ...grid, window: plan.window, hasLineEnd: grid.lineEnd !== undefined });
-  const steps = Array.from({ length: lanes }, (_, i) => {
+  const counts = plan.speculated > 1 ? [plan.speculated] : Array.from({ length: lanes }, (_, i) => i + 1);
+  const steps = counts.map((tokens) => {
     const step = traceScratch();
-    forward(step, model, { images, rows, tokens: 1 + i, draws: 1 + i });
+    forward(step, model, { images, rows, tokens, draws: tokens });
     return step.sizes();
   });
   const most = plan.survivors + plan.summaries + grid.lineLength;

@@ -1,7 +1,7 @@
 /** Bytes of a run before anything is loaded; no GPU is needed. */
 
-import { PARALLEL, type ParallelOptions } from './cache/parallel-options.ts';
 import { CACHE_OPTIONS, type CacheOptions, planCache } from './cache/policy.ts';
+import { PARALLEL, type ParallelOptions, SPECULATE, type SpeculateOptions } from './cache/step-options.ts';
 import { scoredLanes, storeBytes, storeSlots } from './cache/store-shape.ts';
 import { type Fit, type FittingOptions, fitOf } from './fit.ts';
 import { floatDtype } from './kernels/linear/weight.ts';
@@ -25,6 +25,8 @@ export interface PlanOptions {
   readonly cache?: CacheOptions;
   /** Default: one line after another. */
   readonly parallel?: ParallelOptions;
+  /** Default: a token a step. */
+  readonly speculate?: SpeculateOptions;
   readonly dtype?: WeightDtype;
   /** Tokens of the longest prompt, for models that draw from text. Default 64. */
   readonly promptTokens?: number;
@@ -54,6 +56,7 @@ export const PLAN_OPTIONS: OptionTable<PlanOptions> = {
     guided: flag,
     cache: nested(CACHE_OPTIONS),
     parallel: nested(PARALLEL),
+    speculate: nested(SPECULATE),
     dtype: DTYPE,
     promptTokens: whole(1, MOST_IMAGES),
     vqPreset: text,
@@ -117,7 +120,7 @@ export async function plan(model: string | FamilyModel, given: PlanOptions = {})
 /** Plans of one model for several runs, without what fits. */
 export function planner(
   model: string | FamilyModel,
-  { promptTokens = 64, guided = true, parallel, vqPreset, fit: device }: PlanOptions,
+  { promptTokens = 64, guided = true, parallel, speculate, vqPreset, fit: device }: PlanOptions,
 ): (run: FittingOptions) => Omit<MemoryPlan, 'fit'> {
   const definition = modelDefinition(model, vqPreset === undefined ? {} : { vqPreset });
   const { name, geometry, grid, vq } = definition;
@@ -129,7 +132,7 @@ export function planner(
   const decoder = decoderBytes(vq, { lines, columns }, Math.min(BAND_BYTES, device?.maxBindingBytes ?? BAND_BYTES));
   return ({ batch, dtype, cache }) => {
     const rows = guided ? 2 * batch : batch;
-    const cachePlan = planCache(cache, grid, parallel?.window);
+    const cachePlan = planCache(cache, grid, { parallel, speculate });
     const shape = { ...geometry, rows, dtype: floatDtype(dtype) };
     const slots = storeSlots(cachePlan, lineLength, condition);
     const kvBytes = storeBytes(shape, slots);

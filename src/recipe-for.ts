@@ -32,7 +32,7 @@ export function recipeFor<Prompt>(
   const prompt = repeated(options.prompt as object, options.images);
   const sampling = resolveSampling(pickOptions(SAMPLING_OPTIONS, options), model.defaults);
   const { parallel } = options;
-  const { policy } = planCache(options.cache ?? {}, model.grid(options.prompt), parallel?.window);
+  const { policy } = planCache(options.cache ?? {}, model.grid(options.prompt), { parallel });
   return {
     version: VERSION,
     model: model.origin ?? model.name,

@@ -1,7 +1,7 @@
 /** What a picture was drawn from: kept in its PNG, and enough to draw it again. */
 
-import type { ParallelOptions } from './cache/parallel-options.ts';
 import type { CacheOptions } from './cache/policy.ts';
+import type { ParallelOptions } from './cache/step-options.ts';
 import type { ModelOrigin } from './models/image-model.ts';
 import type { ImageSampling } from './sampler.ts';
 import { FormatError } from './tensor/errors.ts';

@@ -1,5 +1,6 @@
 /** How tokens are drawn: validated options, and the state of the draw on the GPU. */
 
+import { accept } from './kernels/accept.ts';
 import { type DrawRange, type DrawState, sample } from './kernels/sample.ts';
 import { either, listOf, numberFrom, whole } from './tensor/checks.ts';
 import { NotFiniteError, OptionError } from './tensor/errors.ts';
@@ -162,6 +163,16 @@ export class Sampler {
   /** Records a draw from logits [R, V], or from [R · lanes, V] at `places` [B · lanes]. Returns the weights after filtering. */
   next(logits: Tensor, places?: Tensor): Tensor {
     return sample(logits, this.#state, { ...this.options.sampling, ...this.options.range }, places);
+  }
+
+  /** How many tokens of each image are drawn, u32 [B]; with lines in parallel after the first only. */
+  get drawn(): Tensor {
+    return this.#state.drawn;
+  }
+
+  /** Records, after `next`, which drafts of a step were right, and the drafts of the next. `fed` u32 [B · lanes]. */
+  accept(fed: Tensor, step: Tensor): void {
+    accept(fed, step, this.#state, this.options.range.lineLength);
   }
 
   /** Waits for the run that filled `check`. Throws NotFiniteError for logits that were no numbers, and what went wrong. */

@@ -44,7 +44,9 @@ describe('lines in parallel', () => {
     const range = { ...grid, ...model.imageTokens };
     const listings = async (window?: number) => {
       const condition = openCondition(model, PROMPT, true);
-      const plans = [planCache({ budgetLines: 4 }, grid, window)] as const;
+      const plans = [
+        planCache({ budgetLines: 4 }, grid, window === undefined ? {} : { parallel: { window } }),
+      ] as const;
       using run = await openRun(model, { condition, grid, plans }, (images) =>
         Sampler.open(runtime, images, { range, sampling }),
       );

@@ -10,14 +10,14 @@ import { appendPrefill } from '../kernels/attention/append.ts';
 import { decodeAttention } from '../kernels/attention/decode.ts';
 import { evict } from '../kernels/attention/evict.ts';
 import { shareScores } from '../kernels/attention/share-scores.ts';
-import { type AttentionShape, type Rotation, stepLength, stepWords } from '../kernels/attention/slots.ts';
+import { type AttentionShape, type Rotation, type Step, stepLength, stepWords } from '../kernels/attention/slots.ts';
 import { assert } from '../tensor/errors.ts';
 import type { Program } from '../tensor/program.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { expectScore } from './expect-score.ts';
-import { observation } from './observation.ts';
-import { PageTable } from './page-table.ts';
+import { observation, observedLine } from './observation.ts';
+import { type LineEnd, PageTable, type Placement } from './page-table.ts';
 import type { CachePlan } from './policy.ts';
 import { SlotBanks } from './slot-banks.ts';
 import { type StoreShape, scoredLanes, storeBytes, storeSlots } from './store-shape.ts';
@@ -45,11 +45,15 @@ export class KvStore {
   /** Whether the two guidance rows of an image must keep the same tokens. */
   readonly #pairsRows: boolean;
   #evicting: Program | undefined;
+  /** With drafts, whose lines are summed whether one is evicted or not. */
+  #adding: Program | undefined;
 
   private constructor(
     readonly runtime: Runtime,
     readonly shape: StoreShape,
     readonly plan: CachePlan,
+    /** With drafts: how many tokens of each image are drawn, u32 [B]. */
+    private readonly drawn: Tensor | undefined,
   ) {
     const { condition, lineLength, leftPadding, positionOffsets } = shape;
     const rows = leftPadding.length;
@@ -91,15 +95,17 @@ export class KvStore {
   }
 
   /** The same without the slots' memory, which programs that use them take, and without the line end. */
-  static async prepare(runtime: Runtime, shape: StoreShape, plan: CachePlan): Promise<KvStore> {
+  static async prepare(runtime: Runtime, shape: StoreShape, plan: CachePlan, drawn?: Tensor): Promise<KvStore> {
     await expectScore(runtime, shape, plan);
-    return runtime.memory.together(() => new KvStore(runtime, shape, plan));
+    return runtime.memory.together(() => new KvStore(runtime, shape, plan, drawn));
   }
 
   /** Records what ends a line, before the first token. */
   async recordLineEnd(): Promise<void> {
-    const { survivors, summaries } = this.plan;
+    const { survivors, summaries, observe } = this.plan;
     if (survivors + summaries > 0) this.#evicting = await this.runtime.record('line end', () => this.#recordEvict());
+    if (this.drawn && observe !== 'nothing')
+      this.#adding = await this.runtime.record('line sum', () => this.#recordAdd(this.step));
   }
 
   /**
@@ -107,13 +113,39 @@ export class KvStore {
    * when one ends.
    */
   advance(): readonly Program[] {
-    const { from, to } = this.liveSummaries;
+    const { liveSummaries } = this;
     const placed = this.table.place();
     const end = placed.endsLine ? this.table.endLine() : undefined;
+    return this.#tell(placed, end, { liveSummaries, ...observation(this.plan, this.shape, placed) });
+  }
+
+  /**
+   * The same for all steps of a line, which feed drafts: its first step comes after the programs, which end the line before.
+   * Gives the last token too that the line feeds.
+   */
+  advanceLine(): { readonly ends: readonly Program[]; readonly last: number } {
+    const isFirst = this.table.steps === 0;
+    if (!isFirst && this.#adding) this.runtime.run(this.#adding); // while the step is still of that line
+    const end = isFirst ? undefined : this.table.endLine();
+    const { liveSummaries } = this;
+    const placed = this.table.placeLine();
+    const { observed, from, goesOn } = observedLine(this.plan, this.shape, placed.nextLine);
+    const seen = { liveSummaries, observed, observedFrom: from, isFresh: goesOn ? 0 : 1 };
+    return { ends: this.#tell(placed, end, seen), last: placed.lanes[0]!.token }; // of one lane
+  }
+
+  #tell(
+    placed: Placement,
+    end: LineEnd | undefined,
+    {
+      liveSummaries: { from, to },
+      ...seen
+    }: Pick<Step, 'observed' | 'isFresh' | 'observedFrom'> & Pick<KvStore, 'liveSummaries'>,
+  ): readonly Program[] {
     const evicts = end?.kind === 'evict';
     const words = stepWords({
       ...placed,
-      ...observation(this.plan, this.shape, placed),
+      ...seen,
       summariesFrom: from,
       summariesTo: to,
       leavingSlot: evicts ? end.leavingSlot : 0,
@@ -143,6 +175,7 @@ export class KvStore {
 
   dispose(): void {
     this.#evicting?.dispose();
+    this.#adding?.dispose();
     this.banks.dispose();
     this.step.dispose();
     this.#rowOffsets.dispose();
@@ -157,7 +190,11 @@ export class KvStore {
     const batch = this.shape.leftPadding.length;
     const tokens = phase === 'decode' ? (qkv.shape[0] ?? 0) / batch : condition;
     const rows = batch * tokens;
-    assert(stepLength(tokens) <= this.step.count || phase === 'prefill', `layer ${layer}: ${tokens} tokens a row`);
+    const drawn = phase === 'decode' ? this.drawn : undefined;
+    assert(
+      phase === 'prefill' || drawn || stepLength(tokens) <= this.step.count,
+      `layer ${layer}: ${tokens} tokens a row`,
+    );
     qkv.expect(`layer ${layer}: qkv`, [rows, (heads + 2 * kvHeads) * headDim]);
     const banks = this.banks.of(layer);
     const y = this.runtime.result([rows, heads * headDim], 'f32', `attention of layer ${layer}`);
@@ -168,6 +205,7 @@ export class KvStore {
         rowOffsets: this.#rowOffsets,
         bank,
         step: this.step,
+        drawn,
         y,
         shape: this.#attention,
         tokens,
@@ -179,11 +217,15 @@ export class KvStore {
     return y;
   }
 
+  #recordAdd(step?: Tensor): void {
+    for (const { scores } of this.banks.layers.flat()) if (scores) addScores(scores, step);
+  }
+
   #recordEvict(): void {
     const { anchorTokens, survivors, summaries, score, observe, scoreScope } = this.plan;
     const byHeads = scoreScope === 'layer';
+    if (!this.drawn) this.#recordAdd();
     for (const banks of this.banks.layers) {
-      for (const { scores } of banks) if (scores) addScores(scores);
       const pairs = this.#pairsRows && banks.length > 1 ? banks.length / 2 : undefined;
       for (const [i, { scores }] of banks.slice(0, pairs).entries()) {
         if (!scores || !(byHeads || this.#pairsRows)) continue;

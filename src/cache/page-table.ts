@@ -163,6 +163,13 @@ export class PageTable {
     };
   }
 
+  /** Places all tokens of a line that are fed, for steps that feed several of them; gives the placement of the last. */
+  placeLine(): Placement {
+    let placed = this.place();
+    while (!placed.endsLine && this.#steps + 1 < stepsOf(this.#wave)) placed = this.place();
+    return placed;
+  }
+
   /** Makes room for the line that begins: of as many lines in flight as there may be, the oldest is whole, and joins the recent. */
   endLine(): LineEnd {
     assert(this.#lineBegins, 'endLine: no line begins');

@@ -7,6 +7,7 @@ import { show } from '../tensor/show.ts';
 import type { EvictionPolicy, Observation } from './policies/eviction-policy.ts';
 import { POLICIES, type PolicyName } from './policies/index.ts';
 import { BY_AGE } from './policies/scores.ts';
+import { PARALLEL, type ParallelOptions, SPECULATE, type SpeculateOptions } from './step-options.ts';
 import { linesInFlight } from './wavefront.ts';
 
 export type { EvictionPolicy, PolicyName };
@@ -49,9 +50,19 @@ export const CACHE_OPTIONS: OptionTable<CacheOptions>['options'] = {
   rowScope: check.oneOf('row', 'image'),
 };
 
-const PLAN_CACHE: OptionTable<{ readonly cache: CacheOptions }> = {
+/** What else a plan depends on: how many tokens of an image a step feeds. */
+export interface PlanSteps {
+  readonly parallel?: ParallelOptions | undefined;
+  readonly speculate?: SpeculateOptions | undefined;
+}
+
+const PLAN_CACHE: OptionTable<{ readonly cache: CacheOptions } & PlanSteps> = {
   place: 'planCache',
-  options: { cache: check.required(check.nested(CACHE_OPTIONS)) },
+  options: {
+    cache: check.required(check.nested(CACHE_OPTIONS)),
+    parallel: check.nested(PARALLEL),
+    speculate: check.nested(SPECULATE),
+  },
 };
 
 /** The grid of an image. */
@@ -70,6 +81,8 @@ export interface CachePlan {
   readonly budgetLines: number;
   /** Columns that a line is ahead of the one below; a whole line: they are drawn one after another. */
   readonly window: number;
+  /** Tokens of a line that a step feeds, all but the first of them drafts; 1: none. */
+  readonly speculated: number;
   /** Newest whole lines. */
   readonly recentLines: number;
   /** Lines' worth of slots for anchors, survivors and summaries, in this order. */
@@ -86,11 +99,11 @@ export interface CachePlan {
 }
 
 /**
- * Resolves options for an image, whose lines are drawn in parallel where `parallelWindow` is shorter than a line.
+ * Resolves options for an image, whose steps feed several tokens where `parallel` or `speculate` says so.
  *
  * Throws OptionError for a policy without that name, for counts that are not whole, for a budget below the anchors' lines,
- * `recentLines` and the lines being drawn, for more summaries than the rest of the kept lines has slots, and for a window
- * that is longer than a line, of queries or of columns.
+ * `recentLines` and the lines being drawn, for more summaries than the rest of the kept lines has slots, for a window
+ * that is longer than a line, of queries, of columns or of drafts, and for lines in parallel together with drafts.
  *
  * @example
  * const { anchorTokens, survivors, summaries } = planCache({ budgetLines: 6 }, { lines: 24, lineLength: 24 }); // 8, 82, 6
@@ -98,12 +111,18 @@ export interface CachePlan {
 export function planCache(
   given: CacheOptions,
   grid: { readonly lines: number; readonly lineLength: number },
-  parallelWindow?: number,
+  steps: PlanSteps = {},
 ): CachePlan {
-  const { cache: options } = checkOptions(PLAN_CACHE, { cache: given });
+  const { parallel, speculate } = steps;
+  const { cache: options } = checkOptions(PLAN_CACHE, { cache: given, parallel, speculate });
   checkValue('grid', GRID, grid);
   const { lines, lineLength } = grid;
-  const window = checkValue('parallel.window', check.whole(1, lineLength), parallelWindow ?? lineLength);
+  const ofLine = check.whole(1, lineLength);
+  const window = checkValue('parallel.window', ofLine, parallel?.window ?? lineLength);
+  const speculated = checkValue('speculate.tokens', ofLine, speculate?.tokens ?? 1);
+  if (speculated > 1 && window < lineLength)
+    throw new OptionError('speculate: expected none beside parallel, which draws another image; give one of them');
+  const pace = { window, speculated };
   const policy = findPolicy(options);
   const pages = whole('budgetLines', options.budgetLines ?? lines, 1);
   // what lines in flight take beside the oldest is as if it were not there, for policies and what they divide
@@ -139,7 +158,7 @@ export function planCache(
       observe: 'nothing',
       score: BY_AGE,
     } as const;
-    return { ...scopes, ...none, window, budgetLines: lines, recentLines: lines };
+    return { ...scopes, ...none, ...pace, budgetLines: lines, recentLines: lines };
   }
   const pinnedLines = Math.ceil(anchorTokens / lineLength);
   const least = pinnedLines + recentLines + inFlight;
@@ -162,7 +181,7 @@ export function planCache(
       `cache.summaries: expected at most ${survivors + summaries} (${keptLines} kept lines of ${lineLength} less ${anchorTokens} anchors), got ${summaries}; raise cache.budgetLines`,
     );
   }
-  const sizes = { budgetLines: pages, window, recentLines: recent, keptLines, anchorTokens, survivors, summaries };
+  const sizes = { ...pace, budgetLines: pages, recentLines: recent, keptLines, anchorTokens, survivors, summaries };
   const chosenBy = survivors > 0 ? { observe, score: policy.score } : { observe: 'nothing' as const, score: BY_AGE };
   return { ...scopes, ...sizes, ...chosenBy };
 }

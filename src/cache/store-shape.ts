@@ -28,9 +28,10 @@ export function storeSlots(plan: CachePlan, lineLength: number, condition: numbe
   return condition + plan.budgetLines * lineLength;
 }
 
-/** Lanes whose attention is summed, each by itself; 0: none is. */
-export function scoredLanes({ observe, window }: CachePlan, lineLength: number): number {
-  return observe === 'nothing' ? 0 : linesInFlight({ lineLength, window });
+/** Lanes whose attention is summed, each by itself; 0: none is. With drafts the sum, and what each column of a line adds to it. */
+export function scoredLanes({ observe, window, speculated }: CachePlan, lineLength: number): number {
+  if (observe === 'nothing') return 0;
+  return speculated > 1 ? 1 + lineLength : linesInFlight({ lineLength, window });
 }
 
 /** Bytes of keys and values: 2 · layers · rows · KV heads · slots · head dim · element bytes. */

@@ -88,7 +88,7 @@ async function run(flags: CompareFlags): Promise<void> {
     : { classes: await classIds(name, commaSeparated(flags.classes ?? '')) };
   // everything that can be wrong with the options is said before a device is opened or a byte is loaded
   const { grid, imageTokens } = modelDefinition(name);
-  for (const { parallel, ...cache } of settings) planCache(cache, grid, parallel?.window);
+  for (const { parallel, ...cache } of settings) planCache(cache, grid, { parallel });
   const sampling = defined({ guidanceScale: guidance, temperature });
   resolveSampling(sampling, {});
   const tokens = flags.tokens === undefined ? [] : await readTokens(flags.tokens);

@@ -91,7 +91,7 @@ async function run(flags: GenerateFlags): Promise<void> {
   const definition = modelDefinition(name, loaded);
   if (loaded.dtype !== undefined) checkValue('dtype', DTYPE, loaded.dtype);
   resolveSampling(sampling, {});
-  planCache(cache, definition.grid, parallel?.window);
+  planCache(cache, definition.grid, { parallel });
   const isNew = !before || flags.classes !== undefined || flags.prompt !== undefined;
   const prompt = isNew ? await promptFor(definition, flags) : ({ ...before.prompt, ...flags.size } as Prompt);
   if ('classes' in prompt) expectClasses(prompt.classes, definition.classes);

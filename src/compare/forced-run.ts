@@ -38,7 +38,7 @@ export async function forcedRun<Prompt>(
   );
   const { draw, sums } = run.head;
   for (let line = 0; line < grid.lines; line++) {
-    run.drawLine(draw.check);
+    await run.drawLine(draw.check);
     await orAborted(draw.settled(), signal);
     onLine();
   }

@@ -1,8 +1,8 @@
 /** A setting drawing by itself, each time the likeliest token, with the clock beside it. */
 
 import { orAborted } from '../abort.ts';
-import type { ParallelOptions } from '../cache/parallel-options.ts';
 import { type CacheOptions, planCache } from '../cache/policy.ts';
+import type { ParallelOptions } from '../cache/step-options.ts';
 import type { GeneratedImage } from '../generated-image.ts';
 import { ImageDecoder } from '../image.ts';
 import type { ImageModel } from '../models/image-model.ts';
@@ -36,7 +36,7 @@ export async function freeRun<Prompt>(model: ImageModel<Prompt>, options: FreeRu
   const { prompt, cache, parallel, guidanceScale, signal, onLine } = options;
   const grid = model.grid(prompt);
   const range = { ...grid, ...model.imageTokens };
-  const plan = planCache(cache, grid, parallel?.window);
+  const plan = planCache(cache, grid, { parallel });
   const sampling = resolveSampling({ guidanceScale, temperature: 0, topK: 0, topP: 1 }, {});
   const condition = openCondition(model, prompt, guidanceScale > 1);
   using decoder = await ImageDecoder.open(model, grid);

@@ -4,8 +4,8 @@
  */
 
 import { orAborted } from '../abort.ts';
-import type { ParallelOptions } from '../cache/parallel-options.ts';
 import { planCache } from '../cache/policy.ts';
+import type { ParallelOptions } from '../cache/step-options.ts';
 import { divergence } from '../kernels/divergence.ts';
 import { keepLogits } from '../kernels/keep-logits.ts';
 import type { ImageModel } from '../models/image-model.ts';
@@ -45,7 +45,7 @@ export async function keepReference<Prompt>(
     });
     const { draw } = run.head;
     for (let line = 0; line < grid.lines; line++) {
-      run.drawLine(draw.check);
+      await run.drawLine(draw.check);
       await orAborted(draw.settled(), signal);
       onLine();
     }
@@ -67,7 +67,7 @@ export async function parallelRun<Prompt>(
   const { runtime, imageTokens } = model;
   const { prompt, cache, parallel, guidanceScale, temperature, signal, onLine } = options;
   const grid = model.grid(prompt);
-  const plan = planCache(cache, grid, parallel.window);
+  const plan = planCache(cache, grid, { parallel });
   const condition = openCondition(model, prompt, guidanceScale > 1);
   using run = await openRun(model, { condition, grid, plans: [plan] }, () =>
     runtime.memory.together(
@@ -75,7 +75,7 @@ export async function parallelRun<Prompt>(
     ),
   );
   for (let line = 0; line < grid.lines; line++) {
-    run.drawLine();
+    await run.drawLine();
     await orAborted(runtime.settled(), signal);
     onLine();
   }

@@ -1,14 +1,15 @@
 /**
- * What a step of lines in parallel feeds and draws, by the places that the step names: the tokens lie on the GPU.
+ * What a step of several tokens feeds and draws, by the places that the step names: the tokens lie on the GPU.
  *
  *     ids[b, lane] = tokens[b, source of lane]        draws[b, lane] = place that the lane draws, beyond all: none
  *
+ * With drafts the places follow from how far an image is.
  * A place that ends a line holds the newline of the family whether it is drawn yet or not.
  */
 
 import { defineKernel } from '../tensor/kernel.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { stepStruct } from './attention/slots.ts';
+import { DRAFT_LANE, stepStruct } from './attention/slots.ts';
 
 export interface Feed {
   /** What is fed, u32 [B · lanes]. */
@@ -22,29 +23,40 @@ export interface FeedOptions {
   readonly lineLength: number;
   readonly lineEnd?: number;
   readonly lanes: number;
+  /** With drafts, see `DRAFT_LANE`. */
+  readonly drawn?: Tensor | undefined;
 }
 
 /** tokens u32 [B, N], step: `stepWords`. */
-export function feed(tokens: Tensor, step: Tensor, { lineLength, lineEnd, lanes }: FeedOptions): Feed {
+export function feed(tokens: Tensor, step: Tensor, { lineLength, lineEnd, lanes, drawn }: FeedOptions): Feed {
   const { runtime } = tokens;
   const [images, places] = tokens.matrix('feed: tokens');
   const ids = runtime.result([images * lanes], 'u32', 'fed');
   const draws = runtime.result([images * lanes], 'u32', 'places drawn');
-  const sizes = runtime.sizes([images * lanes, places, lineLength]);
-  const constants = { LANES: lanes, LINE_END: lineEnd ?? -1 };
-  runtime.dispatch(kernel, { tokens, step, sizes, ids, draws }, constants, [Math.ceil((images * lanes) / 64)]);
+  const sizes = runtime.sizes([images * lanes, places, lineLength, images]);
+  const constants = { LANES: lanes, LINE_END: lineEnd ?? -1, DRAFTS: drawn !== undefined };
+  const tensors = { tokens, step, ...(drawn && { drawn }), sizes, ids, draws };
+  runtime.dispatch(kernel, tensors, constants, [Math.ceil((images * lanes) / 64)]);
   return { ids, draws };
 }
 
 const kernel = /* @__PURE__ */ defineKernel(
   'feed',
-  { tokens: 'read u32', step: 'uniform Step', sizes: 'uniform Sizes', ids: 'write u32', draws: 'write u32' },
-  ({ LANES, LINE_END }) => `${stepStruct(Number(LANES))}
-struct Sizes { count: u32, places: u32, lineLength: u32 }
+  {
+    tokens: 'read u32',
+    drawn: 'read u32',
+    step: 'uniform Step',
+    sizes: 'uniform Sizes',
+    ids: 'write u32',
+    draws: 'write u32',
+  },
+  ({ LANES, LINE_END, DRAFTS }) => `${stepStruct(DRAFTS ? 1 : Number(LANES))}
+struct Sizes { count: u32, places: u32, lineLength: u32, images: u32 }
+${DRAFTS ? DRAFT_LANE : 'fn laneOf(image: u32, j: u32) -> Lane { return step.lanes[j]; }'}
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) at: vec3u) {
   if (at.x >= sizes.count) { return; }
-  let lane = step.lanes[at.x % LANES];
+  let lane = laneOf(at.x / LANES, at.x % LANES);
   var id = tokens[at.x / LANES * sizes.places + lane.source];
   ${Number(LINE_END) >= 0 ? 'if ((lane.source + 1) % sizes.lineLength == 0) { id = u32(LINE_END); }' : ''}
   ids[at.x] = id;

@@ -8,6 +8,7 @@ import {
   EndLine,
   EndLineWrongly,
   Place,
+  PlaceLine,
   PlaceWrongly,
   type Progress,
   Reset,
@@ -30,7 +31,7 @@ const starts: fc.Arbitrary<Progress> = fc
     const window = Math.max(1, shape.lineLength - columns);
     const inFlight = Math.ceil(shape.lineLength / window);
     const budget = policy === 'full' ? {} : { budgetLines: anchorLines + recentLines + inFlight + extra };
-    const plan = planCache({ policy, anchorLines, recentLines, ...budget }, shape, window);
+    const plan = planCache({ policy, anchorLines, recentLines, ...budget }, shape, { parallel: { window } });
     return { shape, plan, placed: 0, ended: 0 };
   });
 
@@ -38,6 +39,7 @@ describe('PageTable', () => {
   it('does what the closed form says, whatever is done to it in whatever order', () => {
     const usual = [
       fc.integer({ min: 1, max: 5 }).map((count) => new Place(count)),
+      fc.constant(new PlaceLine()),
       fc.constant(new EndLine()),
       fc.integer({ min: 1, max: 8 }).map((count) => new DrawLines(count)),
     ];

@@ -101,7 +101,7 @@ export const gpuShapes: fc.Arbitrary<GpuShape> = fc
   );
 
 export function planOf({ cache, lines, lineLength, window }: GpuShape): CachePlan {
-  return planCache(cache, { lines, lineLength }, window);
+  return planCache(cache, { lines, lineLength }, window === undefined ? {} : { parallel: { window } });
 }
 
 export function positionOffsetsOf({ leftPadding, isShifted }: GpuShape): readonly number[] {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import type fc from 'fast-check';
-import { isLive, type PageRole, type PageTable, type TableShape } from '../../src/cache/page-table.ts';
+import { isLive, type PageRole, type PageTable, type Placement, type TableShape } from '../../src/cache/page-table.ts';
 import type { CachePlan } from '../../src/cache/policy.ts';
 
 /** What was done so far: all that the table depends on. */
@@ -52,8 +52,12 @@ function lineBegins({ placed, ended, shape, plan }: Progress): boolean {
   return placed === (ended + 1) * plan.window && ended < shape.lines - 1;
 }
 
-function isDone({ placed, shape, plan }: Progress): boolean {
-  return placed === shape.lineLength + (shape.lines - 1) * plan.window;
+function stepsIn({ shape, plan }: Progress): number {
+  return shape.lineLength + (shape.lines - 1) * plan.window;
+}
+
+function isDone(progress: Progress): boolean {
+  return progress.placed === stepsIn(progress);
 }
 
 function checkTable(progress: Progress, table: PageTable): void {
@@ -75,14 +79,18 @@ function checkTable(progress: Progress, table: PageTable): void {
 }
 
 function placeOne(progress: Progress, table: PageTable): void {
-  const { shape, plan, placed, ended } = progress;
-  const { lines, lineLength, conditionTokens } = shape;
-  const { window } = plan;
-  const step = placed + 1;
-
   const placement = table.place();
-  const { lanes, endsLine, nextLine, since, step: told } = placement;
   progress.placed++;
+
+  checkPlacement(progress, placement);
+}
+
+/** Of the newest step. */
+function checkPlacement(progress: Progress, placement: Placement): void {
+  const { shape, plan, placed: step } = progress;
+  const { lines, lineLength } = shape;
+  const { window } = plan;
+  const { lanes, endsLine, nextLine, since, step: told } = placement;
 
   assert.deepEqual([told, nextLine, (nextLine - 1) * window + 1 + since], [step, Math.ceil(step / window), step]);
   assert.equal(endsLine, step % window === 0 && step / window < lines);
@@ -104,22 +112,32 @@ function placeOne(progress: Progress, table: PageTable): void {
     assert.equal(slot, slotsOf(shape, page)[token % lineLength]);
     if (isStandIn) assert.ok(source < token ? drawnBefore(progress, source, step) : shape.lineEnd !== undefined);
     else assert.equal(source, token);
-    const roles = rolesOf(progress);
-    const live = new Set([...Array(conditionTokens).keys(), slot]);
-    for (let x = 0; x <= Math.min(line, ended); x++) {
-      const p = pageOf(progress, x);
-      // the newest line on a page owns it
-      const isOwner = x > ended - plan.recentLines - inFlight(progress) && roles[p] !== 'free';
-      if (x < plan.keptLines ? roles[x] !== 'free' : isOwner)
-        for (const s of slotsOf(shape, p).slice(0, fedOf(progress, x, step))) live.add(s);
-    }
-    const slots = conditionTokens + roles.length * lineLength;
-    const seen = Array.from({ length: slots }, (_, s) => s).filter((s) => isLive(placement, own, s));
-    assert.deepEqual(
-      seen,
-      [...live].sort((a, b) => a - b),
-    );
+    const slots = slotsIn(progress);
+    const seen = slots.filter((s) => isLive(placement, own, s));
+    assert.deepEqual(seen, liveFor(progress, { line, slot, step }));
   }
+}
+
+function slotsIn({ shape, plan }: Progress): number[] {
+  return [...Array(shape.conditionTokens + plan.budgetLines * shape.lineLength).keys()];
+}
+
+/** Slots that a token of a line sees which a step feeds, by definition. */
+function liveFor(
+  progress: Progress,
+  { line, slot, step }: { readonly line: number; readonly slot: number; readonly step: number },
+): number[] {
+  const { shape, plan, ended } = progress;
+  const roles = rolesOf(progress);
+  const live = new Set([...Array(shape.conditionTokens).keys(), slot]);
+  for (let x = 0; x <= Math.min(line, ended); x++) {
+    const p = pageOf(progress, x);
+    // the newest line on a page owns it
+    const isOwner = x > ended - plan.recentLines - inFlight(progress) && roles[p] !== 'free';
+    if (x < plan.keptLines ? roles[x] !== 'free' : isOwner)
+      for (const s of slotsOf(shape, p).slice(0, fedOf(progress, x, step))) live.add(s);
+  }
+  return [...live].sort((a, b) => a - b);
 }
 
 function slotsOf({ conditionTokens, lineLength }: TableShape, page: number): number[] {
@@ -156,6 +174,29 @@ export class Place implements Command {
     }
   }
   toString = () => `place ${this.count}`;
+}
+
+/** For drafts: where each token of the line goes, and what it sees, follows from where the last does. */
+export class PlaceLine implements Command {
+  check = (progress: Readonly<Progress>) => !lineBegins(progress) && progress.placed < stepsIn(progress) - 1;
+  run(progress: Progress, table: PageTable): void {
+    const { shape, plan, placed, ended } = progress;
+    const placement = table.placeLine();
+    progress.placed = ended < shape.lines - 1 ? (ended + 1) * plan.window : stepsIn(progress) - 1;
+    checkPlacement(progress, placement);
+    checkTable(progress, table);
+    const { lanes, extent } = placement;
+    const last = lanes[0]!;
+    if (plan.window < shape.lineLength) return;
+    for (let step = placed + 1; step <= progress.placed; step++) {
+      const token = step - 1;
+      const slot = last.slot - last.token + token;
+      assert.equal(slot, slotsOf(shape, pageOf(progress, last.line))[token % shape.lineLength]);
+      const seen = slotsIn(progress).filter((s) => s < extent && !(s > slot && s < last.end));
+      assert.deepEqual(seen, liveFor(progress, { line: last.line, slot, step }));
+    }
+  }
+  toString = () => 'place the line';
 }
 
 export class EndLine implements Command {

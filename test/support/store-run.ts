@@ -99,7 +99,7 @@ export function* storeMoments(shape: RunShape, attention: Attention, table: Page
 }
 
 function planOf({ cache, window, ...grid }: RunShape): CachePlan {
-  return planCache(cache, grid, window);
+  return planCache(cache, grid, window === undefined ? {} : { parallel: { window } });
 }
 
 /** Slots with the condition written. */

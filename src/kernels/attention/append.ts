@@ -12,6 +12,8 @@ export interface AttentionInputs {
   readonly rowOffsets: Tensor;
   readonly bank: SlotBank;
   readonly step: Tensor;
+  /** With drafts, see `DRAFT_LANE`. */
+  readonly drawn?: Tensor | undefined;
   /** [R · T, H · D], filled for the bank's rows. */
   readonly y: Tensor;
   readonly shape: AttentionShape;
@@ -40,7 +42,7 @@ function attentionThreads(headDim: number, group: number, isSoftware: boolean): 
 
 /** What both kernels are given; `span` and `parts` say how the slots are split. */
 export function common(
-  { qkv, rotation, rowOffsets, bank, step, shape, tokens }: AttentionInputs,
+  { qkv, rotation, rowOffsets, bank, step, drawn, shape, tokens }: AttentionInputs,
   span: number,
   parts: number,
 ) {
@@ -54,7 +56,8 @@ export function common(
       values: bank.values,
       positions: bank.positions,
       step,
-      sizes: runtime.sizes([shape.slots, shape.condition, bank.firstRow, tokens, span, parts]),
+      ...(drawn && { drawn }),
+      sizes: runtime.sizes([shape.slots, shape.condition, bank.firstRow, tokens, span, parts, shape.images]),
     },
     constants: {
       HEADS: shape.heads,
@@ -62,6 +65,7 @@ export function common(
       DIM: shape.headDim,
       THREADS: attentionThreads(shape.headDim, shape.heads / shape.kvHeads, runtime.isSoftware),
       INTERLEAVED: rotation.pairing === 'interleaved',
+      ...(drawn && { DRAFTS: true }),
     },
   };
 }
@@ -77,6 +81,7 @@ export const BINDINGS = {
   weights: 'write f32',
   partial: 'write vec4f',
   y: 'write vec4f',
+  drawn: 'read u32',
   step: 'uniform Step',
   sizes: 'uniform Sizes',
 } as const;
@@ -84,7 +89,7 @@ export const BINDINGS = {
 /** WGSL: the step, `turned` and `put`. */
 export const put = (lanes: number) => `
 ${stepStruct(lanes)}
-struct Sizes { slots: u32, condition: u32, firstRow: u32, tokens: u32, span: u32, parts: u32 }
+struct Sizes { slots: u32, condition: u32, firstRow: u32, tokens: u32, span: u32, parts: u32, images: u32 }
 const VEC4S = DIM / 4u;
 const HALF = DIM / 2u;
 const STRIDE = (HEADS + 2u * KV_HEADS) * VEC4S;

@@ -9,7 +9,7 @@
 
 import { defineKernel, unroll } from '../../tensor/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type AttentionShape, type SlotBank, stepStruct } from './slots.ts';
+import { type AttentionShape, DRAFT_LANE, type SlotBank, stepStruct } from './slots.ts';
 
 export interface CombineInputs {
   /** [R · T · H, parts, D + 4]: o, then m and l. */
@@ -18,6 +18,8 @@ export interface CombineInputs {
   readonly weights: Tensor | undefined;
   readonly scores: Tensor | undefined;
   readonly step: Tensor;
+  /** With drafts, see `DRAFT_LANE`. */
+  readonly drawn: Tensor | undefined;
   readonly y: Tensor;
   readonly shape: AttentionShape;
   readonly bank: SlotBank;
@@ -27,25 +29,36 @@ export interface CombineInputs {
   readonly parts: number;
 }
 
-export function combine({ partial, weights, scores, step, y, shape, bank, tokens, span, parts }: CombineInputs): void {
-  const { heads, kvHeads, headDim, slots, condition } = shape;
-  const sizes = y.runtime.sizes([slots, condition, bank.firstRow, tokens, span, parts]);
-  const scored = weights && scores ? { weights, scores, step } : undefined;
+export function combine(inputs: CombineInputs): void {
+  const { partial, weights, scores, step, drawn, y, shape, bank, tokens, span, parts } = inputs;
+  const { heads, kvHeads, headDim, slots, condition, images } = shape;
+  const sizes = y.runtime.sizes([slots, condition, bank.firstRow, tokens, span, parts, images]);
+  const scored = weights && scores ? { weights, scores, step, ...(drawn && { drawn }) } : undefined;
   const constants = {
     HEADS: heads,
     KV_HEADS: kvHeads,
     DIM: headDim,
     SCORED: scored !== undefined,
-    LANES: scored ? tokens : 1,
+    LANES: scored && !drawn ? tokens : 1,
+    ...(scored && drawn && { DRAFTS: true }),
   };
   y.runtime.dispatch(kernel, { partial, ...scored, y, sizes }, constants, [kvHeads, tokens, bank.rows]);
 }
 
 /**
  * WGSL: what a slot's score grows by, a new token's and the first observed of a line beginning anew. Every lane has scores
- * of its own, which the end of a line adds up: lanes of a row are computed side by side.
+ * of its own, which the end of a line adds up: lanes of a row are computed side by side. With drafts every column of the
+ * line has: what a draft that was refused has left there is overwritten by the token that came after it.
  */
-export const addScore = (lanes: number) => `
+export const addScore = (lanes: number, isDrafts: boolean) =>
+  isDrafts
+    ? `
+fn addScore(group: vec3u, groups: vec3u, head: u32, s: u32, share: f32) {
+  let own = laneOf(sizes.firstRow + group.z, group.y);
+  let column = 1 + own.slot - own.first;
+  scores[((column * groups.z + group.z) * KV_HEADS + head) * sizes.slots + s] = share;
+}`
+    : `
 fn addScore(group: vec3u, groups: vec3u, head: u32, s: u32, share: f32) {
   let at = ((group.y * groups.z + group.z) * KV_HEADS + head) * sizes.slots + s;
   var isNew = step.isFresh == 1;
@@ -60,17 +73,19 @@ const kernel = /* @__PURE__ */ defineKernel(
     partial: 'read vec4f',
     weights: 'read f32',
     scores: 'write f32',
+    drawn: 'read u32',
     y: 'write vec4f',
     step: 'uniform Step',
     sizes: 'uniform Sizes',
   },
-  ({ SCORED, LANES }) => `
+  ({ SCORED, LANES, DRAFTS }) => `
 ${SCORED ? stepStruct(Number(LANES)) : ''}
-struct Sizes { slots: u32, condition: u32, firstRow: u32, tokens: u32, span: u32, parts: u32 }
+struct Sizes { slots: u32, condition: u32, firstRow: u32, tokens: u32, span: u32, parts: u32, images: u32 }
+${DRAFTS ? DRAFT_LANE : ''}
 const VEC4S = DIM / 4u;
 const GROUP = HEADS / KV_HEADS;
 const THREADS = 64u;
-${SCORED ? addScore(Number(LANES)) : ''}
+${SCORED ? addScore(Number(LANES), DRAFTS === true) : ''}
 fn partOf(h: u32, group: vec3u, p: u32) -> u32 {
   return (((group.z * sizes.tokens + group.y) * HEADS + h) * sizes.parts + p) * (VEC4S + 1u);
 }
@@ -105,7 +120,12 @@ fn main(
   ${
     SCORED
       ? `
-  let observed = step.lanes[group.y].observed;
+  ${
+    DRAFTS
+      ? `let own = laneOf(sizes.firstRow + group.z, group.y);
+  let observed = select(own.observed, 0, isDead(own));`
+      : 'let observed = step.lanes[group.y].observed;'
+  }
   if (observed == 0) { return; }
   for (var s = sizes.condition + lane; s < step.extent; s += THREADS) {
     var sum = 0.0;

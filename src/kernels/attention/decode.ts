@@ -19,6 +19,7 @@
 import { type Constants, defineKernel, unroll } from '../../tensor/kernel.ts';
 import { type AttentionInputs, BINDINGS, common, put } from './append.ts';
 import { addScore, combine } from './combine.ts';
+import { DRAFT_LANE } from './slots.ts';
 
 /** Weights that a workgroup keeps: with the reductions, less than 16 KB at any number of slots. */
 const MOST_WEIGHTS = 1024;
@@ -35,12 +36,13 @@ function spanOf(slots: number, workgroups: number, most: number, isSoftware: boo
 
 /** Attends from `tokens` new tokens a row of the bank. In a prefill the keys must have been put by `appendPrefill`. */
 export function decodeAttention(inputs: AttentionInputs): void {
-  const { qkv, bank, shape, tokens, phase, step, y } = inputs;
+  const { qkv, bank, shape, tokens, phase, step, drawn, y } = inputs;
   const { runtime } = qkv;
   const group = shape.heads / shape.kvHeads;
   const most = Math.max(64, Math.floor(MOST_WEIGHTS / group));
   const visible = phase === 'decode' ? shape.slots : shape.condition;
-  const span = spanOf(visible, shape.kvHeads * tokens * bank.rows, most, runtime.isSoftware);
+  // drafts as one token, so that its bits are those of a step without
+  const span = spanOf(visible, shape.kvHeads * (drawn ? 1 : tokens) * bank.rows, most, runtime.isSoftware);
   const parts = Math.ceil(visible / span);
   const scores = phase === 'decode' ? bank.scores : undefined;
   const { tensors, constants } = common(inputs, span, parts);
@@ -56,31 +58,52 @@ export function decodeAttention(inputs: AttentionInputs): void {
       ...constants,
       MOST: most,
       DECODING: phase === 'decode',
-      LANES: phase === 'decode' ? tokens : 1,
+      LANES: phase === 'decode' && !drawn ? tokens : 1,
       SCORED: scores !== undefined,
       SPLIT: isSplit,
       SUMMARIES: shape.hasSummaries && phase === 'decode',
     },
     [shape.kvHeads * parts, tokens, bank.rows],
   );
-  if (isSplit) combine({ partial, weights, scores, step, y, shape, bank, tokens, span, parts });
+  if (isSplit) combine({ partial, weights, scores, step, drawn, y, shape, bank, tokens, span, parts });
 }
 
 const kernel = /* @__PURE__ */ defineKernel('decodeAttention', BINDINGS, attentionBody);
 
-function attentionBody({ HEADS, KV_HEADS, DECODING, LANES, SCORED, SPLIT, SUMMARIES }: Constants): string {
+function attentionBody({ HEADS, KV_HEADS, DECODING, LANES, DRAFTS, SCORED, SPLIT, SUMMARIES }: Constants): string {
   const group = Number(HEADS) / Number(KV_HEADS);
   const lanes = Number(LANES);
   const each = (piece: (g: number) => string) => unroll(group, piece);
   const inNoHole = Array.from({ length: lanes }, (_, j) => `!(s >= from${j} && s < step.lanes[${j}].end)`).join(' && ');
+  const observed = DRAFTS ? 'own.observed' : 'step.lanes[group.y].observed';
+  const ofLanes = `let position = sizes.condition + step.lanes[group.y].token - shift;
+  let extent = step.extent;
+  let live = min(max(extent, first) - first, sizes.span);
+  ${unroll(lanes, (j) => `if (${j}u <= group.y && step.lanes[${j}].slot - first < live) { put(lane, cell, row * LANES + ${j}u, head, step.lanes[${j}].slot, sizes.condition + step.lanes[${j}].token - shift); }`)}
+  let newest = step.lanes[group.y].slot;
+  ${unroll(lanes, (j) => `let from${j} = select(step.lanes[${j}].first, step.lanes[${j}].slot + 1, ${j}u <= group.y);`)}`;
+  const ofDrafts = `let own = laneOf(row, group.y);
+  if (isDead(own)) { return; }
+  let position = sizes.condition + own.token - shift;
+  let extent = step.extent;
+  let live = min(max(extent, first) - first, sizes.span);
+  for (var j = 0u; j <= group.y; j++) {
+    let older = laneOf(row, j);
+    if (older.slot - first < live) { put(lane, cell, row * sizes.tokens + j, head, older.slot, sizes.condition + older.token - shift); }
+  }
+  let newest = own.slot;
+  let from0 = newest + 1;`;
+  const ofPrompt = `let position = group.y - min(group.y, shift);
+  let extent = group.y + 1;
+  let live = min(max(extent, first) - first, sizes.span);`;
   const storeWeights = `
-  if (step.lanes[group.y].observed > 0) {
+  if (${observed} > 0) {
     for (var i = lane; i < live; i += THREADS) {
       ${each((g) => `weights[((group.z * sizes.tokens + group.y) * HEADS + head * GROUP + ${g}u) * sizes.slots + first + i] = weight[${g}u * MOST + i];`)}
     }
   }`;
   const addScores = `
-  let observed = step.lanes[group.y].observed;
+  let observed = ${observed};
   if (observed > 0) {
     ${each((g) => `let share${g} = 1.0 / (sumOf(${g}u) * f32(GROUP * observed));`)}
     for (var i = lane; i < live; i += THREADS) {
@@ -92,6 +115,7 @@ function attentionBody({ HEADS, KV_HEADS, DECODING, LANES, SCORED, SPLIT, SUMMAR
     }
   }`;
   return `${put(lanes)}
+${DRAFTS && DECODING ? DRAFT_LANE : ''}
 const GROUP = HEADS / KV_HEADS;
 const PARTS = THREADS / VEC4S;
 var<workgroup> query: array<vec4f, GROUP * VEC4S>;
@@ -100,7 +124,7 @@ var<workgroup> mosts: array<f32, GROUP * THREADS>;
 var<workgroup> sums: array<f32, GROUP * PARTS>;
 var<workgroup> totals: array<vec4f, GROUP * THREADS>;
 ${SPLIT ? `fn at(h: u32, group: vec3u, part: u32) -> u32 { return (((group.z * sizes.tokens + group.y) * HEADS + h) * sizes.parts + part) * (VEC4S + 1u); }` : ''}
-${SCORED && !SPLIT ? addScore(lanes) : ''}
+${SCORED && !SPLIT ? addScore(lanes, DRAFTS === true) : ''}
 fn sumOf(g: u32) -> f32 {
   var sum = 0.0;
   for (var i = 0u; i < PARTS; i++) { sum += sums[g * PARTS + i]; }
@@ -121,18 +145,7 @@ fn main(
   let shift = rowOffsets[2 * row + 1];
   let first = part * sizes.span;
   let token = row * sizes.tokens + group.y;
-  ${
-    DECODING
-      ? `let position = sizes.condition + step.lanes[group.y].token - shift;
-  let extent = step.extent;
-  let live = min(max(extent, first) - first, sizes.span);
-  ${unroll(lanes, (j) => `if (${j}u <= group.y && step.lanes[${j}].slot - first < live) { put(lane, cell, row * LANES + ${j}u, head, step.lanes[${j}].slot, sizes.condition + step.lanes[${j}].token - shift); }`)}
-  let newest = step.lanes[group.y].slot;
-  ${unroll(lanes, (j) => `let from${j} = select(step.lanes[${j}].first, step.lanes[${j}].slot + 1, ${j}u <= group.y);`)}`
-      : `let position = group.y - min(group.y, shift);
-  let extent = group.y + 1;
-  let live = min(max(extent, first) - first, sizes.span);`
-  }
+  ${DECODING ? (DRAFTS ? ofDrafts : ofLanes) : ofPrompt}
   for (var i = lane; i < GROUP * VEC4S; i += THREADS) {
     query[i] = turned(token * STRIDE + (head * GROUP + i / VEC4S) * VEC4S, position, i % VEC4S);
   }

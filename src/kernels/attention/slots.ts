@@ -26,6 +26,8 @@ export interface SlotBank {
 
 export interface AttentionShape {
   readonly rows: number;
+  /** With guidance half as many as rows. */
+  readonly images: number;
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
@@ -60,6 +62,8 @@ export interface Step {
   readonly observed: number;
   /** 1: the scores begin anew with this step. */
   readonly isFresh: number;
+  /** With drafts: the first column of the line that is observed. */
+  readonly observedFrom?: number;
   /** Live slots that are summaries. */
   readonly summariesFrom: number;
   readonly summariesTo: number;
@@ -84,13 +88,29 @@ export function stepLength(lanes: number): number {
 export const stepStruct = (lanes = 1) => `
 struct Lane { token: u32, slot: u32, first: u32, end: u32, source: u32, draws: u32, observed: u32, spare: u32 }
 struct Step {
-  token: u32, extent: u32, isFresh: u32, summariesFrom: u32, summariesTo: u32, leavingSlot: u32, isFirst: u32, spare: u32,
+  token: u32, extent: u32, isFresh: u32, summariesFrom: u32, summariesTo: u32, leavingSlot: u32, isFirst: u32, observedFrom: u32,
   lanes: array<Lane, ${lanes}>,
 }`;
 
+/**
+ * WGSL: lane `j` of a row in a step of drafts. The step holds the last token that the line feeds; how far an image is, and
+ * so which token is the lane's, is in `drawn`, u32 [B]. A lane beyond the last token is dead, and draws nothing.
+ */
+export const DRAFT_LANE = `
+fn isDead(lane: Lane) -> bool { return lane.token > step.lanes[0].token; }
+fn laneOf(row: u32, j: u32) -> Lane {
+  var lane = step.lanes[0];
+  lane.token = drawn[row % sizes.images] + j - 1;
+  lane.slot = lane.slot + lane.token - step.lanes[0].token;
+  lane.source = min(lane.token, step.lanes[0].token);
+  lane.draws = select(lane.token + 1, 0xffffffff, isDead(lane));
+  lane.observed = select(0, lane.observed, lane.slot - lane.first >= step.observedFrom);
+  return lane;
+}`;
+
 export function stepWords(step: Step): Uint32Array<ArrayBuffer> {
-  const { extent, observed, isFresh, summariesFrom, summariesTo, leavingSlot, isFirst, lanes } = step;
-  const head = [lanes[0]?.token ?? 0, extent, isFresh, summariesFrom, summariesTo, leavingSlot, isFirst, 0];
+  const { extent, observed, isFresh, observedFrom = 0, summariesFrom, summariesTo, leavingSlot, isFirst, lanes } = step;
+  const head = [lanes[0]?.token ?? 0, extent, isFresh, summariesFrom, summariesTo, leavingSlot, isFirst, observedFrom];
   // the query of a stand-in, which has no page, is not observed: the token that it stands for will be
   const words = lanes.map(({ token, slot, first, end, source, draws }) => [
     ...[token, slot, first, end, source, draws ?? NOTHING, end > 0 ? observed : 0, 0],

@@ -1,4 +1,4 @@
-/** How a caller asks for lines in parallel. */
+/** How a caller asks for steps of several tokens of an image. */
 
 import { required, whole } from '../tensor/checks.ts';
 import type { OptionTable } from '../tensor/options.ts';
@@ -12,4 +12,11 @@ export interface ParallelOptions {
   readonly window: number;
 }
 
+/** Drafts of a line's next tokens, for those who wait for one image and want the sequential one: fewer steps, nothing lost. */
+export interface SpeculateOptions {
+  /** Tokens of an image that a step feeds, all but the first of them drafts; at most a line. 1: no drafts. */
+  readonly tokens: number;
+}
+
 export const PARALLEL: OptionTable<ParallelOptions>['options'] = { window: required(whole(1)) };
+export const SPECULATE: OptionTable<SpeculateOptions>['options'] = { tokens: required(whole(1)) };
