@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { freshPage, openStudio, visit, visitTiny } from '../test/browser/studio-page.ts';
+import { closeBrowser } from '../test/support/browser.ts';
 import { report } from './support.ts';
 
 const folder = process.argv[2];
@@ -64,6 +65,7 @@ report(
   errors.map((error) => ({ error })),
 );
 await browser.close();
+await closeBrowser();
 
 async function heapOf(page: Page): Promise<number> {
   const protocol = await page.context().newCDPSession(page);

@@ -1,36 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { build } from 'esbuild';
 import type { Page } from 'playwright-core';
-import { type BrowserPage, openBrowserPage } from '../support/browser.ts';
-import type { CacheResult } from './cache-page.ts';
+import { callIn, suitePage } from '../support/browser.ts';
+import type { beginAndHang, cacheRound, downloadSmall } from './cache-page.ts';
 
 describe('the cache of a browser', () => {
-  let folder: string;
-  let browser: BrowserPage;
-  before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'rasterline-test-'));
-    await build({
-      entryPoints: ['test/browser/cache-page.ts'],
-      bundle: true,
-      format: 'esm',
-      target: 'es2022',
-      outfile: join(folder, 'page.js'),
-    });
-    browser = await openBrowserPage({ folder });
-  });
-  after(async () => {
-    await browser?.close();
-    await rm(folder, { recursive: true });
-  });
+  const browser = suitePage({ entryPoints: { page: 'test/browser/cache-page.ts' } });
 
   it('goes on with a download that was cut, keeps the whole, and refuses what has another hash', async () => {
-    const result = await browser.page.evaluate(async (address): Promise<CacheResult> => {
-      const { cacheRound } = (await import(address)) as typeof import('./cache-page.ts');
-      return await cacheRound();
-    }, `${browser.url}page.js`);
+    const result = await callIn<typeof cacheRound>(browser.page, 'cacheRound');
 
     const size = 96 * 2 ** 20;
     const [cut, border] = [24, 88].map((mebibytes) => mebibytes * 2 ** 20) as [number, number];
@@ -55,16 +32,9 @@ describe('the cache of a browser', () => {
       await page.goto(browser.url);
       return page;
     };
-    const download = async (page: Page) =>
-      await page.evaluate(async (address) => {
-        const { downloadSmall } = (await import(address)) as typeof import('./cache-page.ts');
-        return await downloadSmall();
-      }, `${browser.url}page.js`);
+    const download = (page: Page) => callIn<typeof downloadSmall>(page, 'downloadSmall');
     const [closed, second, third] = await Promise.all([tab(), tab(), tab()]);
-    await closed.evaluate(async (address) => {
-      const { beginAndHang } = (await import(address)) as typeof import('./cache-page.ts');
-      await beginAndHang();
-    }, `${browser.url}page.js`);
+    await callIn<typeof beginAndHang>(closed, 'beginAndHang');
 
     const waiting = [download(second), download(third)];
     await closed.close();

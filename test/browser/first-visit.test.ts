@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
-import type { Page } from 'playwright-core';
-import type { BrowserPage } from '../support/browser.ts';
-import { freshPage, messageOf, openStudio, pixelsOf, visit } from './studio-page.ts';
+import { messageOf, pixelsOf, suiteStudio, visit } from './studio-page.ts';
 
 const CHECKPOINT = 'checkpoints/emoji/gpt.safetensors';
 const MOST_BYTES = 14e6;
@@ -10,19 +8,13 @@ const MOST_BYTES = 14e6;
 const [SIDE, PATCH] = [64, 4];
 
 describe('a first visit to the studio, with nothing kept', () => {
-  let browser: BrowserPage;
-  let page: Page;
-  const errors: string[] = [];
-  before(async () => {
-    browser = await openStudio();
-    page = await freshPage(browser, errors);
-  });
-  after(async () => await browser?.close());
+  const studio = suiteStudio();
 
   it('shows the first line when its tokens are there, from at most 14 MB of the page’s own files, and stops at Esc', async () => {
+    const { page, url, log, errors } = studio;
     const asked: string[] = [];
     page.context().on('request', (request) => asked.push(request.url()));
-    await visit(page, browser.url, { guidance: '1', compare: 'false', subject: 'rat' });
+    await visit(page, url, { guidance: '1', compare: 'false', subject: 'rat' });
     // at once when the first line is painted, while the run waits for the page: no run is too fast for this
     await page.evaluate(() => {
       const stop = new MutationObserver(() => {
@@ -47,26 +39,27 @@ describe('a first visit to the studio, with nothing kept', () => {
       drawn.slice(-3 * SIDE * PATCH).every((value) => value === 0),
       'no last line yet',
     );
-    const bytes = browser.log.reduce((sum, { bytes }) => sum + bytes, 0);
+    const bytes = log.reduce((sum, { bytes }) => sum + bytes, 0);
     assert.ok(bytes <= MOST_BYTES, `${bytes} bytes`);
-    assert.equal(browser.log.filter(({ path }) => path.endsWith(CHECKPOINT)).length, 1, 'read once, whole');
+    assert.equal(log.filter(({ path }) => path.endsWith(CHECKPOINT)).length, 1, 'read once, whole');
     assert.deepEqual(
-      asked.filter((url) => !/^(blob|data):/.test(url) && !url.startsWith(browser.url)),
+      asked.filter((one) => !/^(blob|data):/.test(one) && !one.startsWith(url)),
       [],
     );
     assert.deepEqual(errors, []);
   });
 
   it('needs no network afterwards', async () => {
-    const before = browser.log.length;
+    const { page, url, log, errors } = studio;
+    const before = log.length;
     await page.context().setOffline(true);
-    await visit(page, browser.url);
+    await visit(page, url);
     const range = await page.evaluate(async (path) => {
       const response = await fetch(path, { headers: { range: 'bytes=8-15' } });
       return [response.status, response.headers.get('content-range'), (await response.arrayBuffer()).byteLength];
     }, CHECKPOINT);
     assert.deepEqual(range, [206, `bytes 8-15/${(await stat(CHECKPOINT)).size}`, 8]);
-    assert.equal(browser.log.length, before);
+    assert.equal(log.length, before);
     assert.deepEqual(errors, []);
   });
 });

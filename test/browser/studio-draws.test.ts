@@ -1,19 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { decode } from 'fast-png';
-import type { Page } from 'playwright-core';
 import { readRecipe } from '../../src/png.ts';
-import type { BrowserPage } from '../support/browser.ts';
-import {
-  beforeWorkers,
-  freshPage,
-  GOLDEN_PICTURE,
-  messageOf,
-  openStudio,
-  pixelsOf,
-  TINY,
-  visitTiny,
-} from './studio-page.ts';
+import { beforeWorkers, GOLDEN_PICTURE, messageOf, pixelsOf, suiteStudio, TINY, visitTiny } from './studio-page.ts';
 
 /** Where the first device ends: within the second to the fourth line of eight, whatever previews were left out. */
 const LAST_SUBMIT = 40;
@@ -31,18 +20,12 @@ GPUAdapter.prototype.requestDevice = async function (...given) {
 };`;
 
 describe('the studio, drawing in headless Chromium', () => {
-  let browser: BrowserPage;
-  let page: Page;
-  const errors: string[] = [];
-  before(async () => {
-    browser = await openStudio();
-    page = await freshPage(browser, errors, { serviceWorkers: 'block' });
-  });
-  after(async () => await browser?.close());
+  const studio = suiteStudio({ serviceWorkers: 'block' });
 
   it('goes on from the last line with the same picture when its device is lost', async () => {
+    const { page, url } = studio;
     await beforeWorkers(page, LOSES_ITS_DEVICE);
-    await visitTiny(page, browser.url, { subject: '9', seed: '5', guidance: '1', policy: 'summary', budget: '4' });
+    await visitTiny(page, url, { subject: '9', seed: '5', guidance: '1', policy: 'summary', budget: '4' });
     await page.click('#draw');
     await page.waitForSelector('#go-on');
     assert.match(
@@ -66,6 +49,7 @@ describe('the studio, drawing in headless Chromium', () => {
   });
 
   it('draws the picture of the reference, and shows what is remembered of it', async () => {
+    const { page } = studio;
     const expected = decode(await readFile(GOLDEN_PICTURE)).data;
     const drawn = await pixelsOf(page, '#full canvas');
     assert.equal(drawn.length, expected.length);
@@ -81,6 +65,7 @@ describe('the studio, drawing in headless Chromium', () => {
   });
 
   it('gives a PNG with every number of the draw, and forgets a picture that is deleted', async () => {
+    const { page, errors } = studio;
     const shelf = page.locator('#shelf li');
     const button = (name: string) => shelf.last().getByRole('button', { name });
     const [download] = await Promise.all([page.waitForEvent('download'), button('PNG').click()]);

@@ -20,10 +20,49 @@ export const TINY_FILES = {
 /** Class 9 of it without guidance, as Node draws it: the reference's own tokens, `greedy_tokens_cfg1`. */
 export const GOLDEN_PICTURE = 'test/browser/tiny.png';
 
-/** Builds the studio, and opens an empty page beside it. */
+let isBuilt = false;
+
+/** Builds the studio, once for the whole process, and opens an empty page beside it. */
 export async function openStudio(): Promise<BrowserPage> {
-  execFileSync('node', ['examples/studio/build.mjs', '--no-serve', '--out', FOLDER]);
+  if (!isBuilt) execFileSync('node', ['examples/studio/build.mjs', '--no-serve', '--out', FOLDER]);
+  isBuilt = true;
   return await openBrowserPage({ folder: FOLDER });
+}
+
+/** The studio as a suite's tests see it. To be read in tests alone. */
+export interface StudioPage {
+  readonly page: Page;
+  readonly url: string;
+  readonly log: BrowserPage['log'];
+  /** What stood on the console as an error. */
+  readonly errors: string[];
+}
+
+/** For a suite: opens the studio, and a page that keeps nothing of earlier ones. */
+export function suiteStudio(options: BrowserContextOptions = {}): StudioPage {
+  const errors: string[] = [];
+  let browser: BrowserPage;
+  let page: Page;
+  before(async () => {
+    browser = await openStudio();
+    page = await freshPage(browser, errors, options);
+  });
+  after(async () => {
+    await page?.close();
+    await browser?.close();
+  });
+  return {
+    errors,
+    get page() {
+      return page;
+    },
+    get url() {
+      return browser.url;
+    },
+    get log() {
+      return browser.log;
+    },
+  };
 }
 
 /** A page of its own, which keeps nothing of earlier ones. What it says on the console as an error is put into `errors`. */

@@ -1,22 +1,14 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import type { Page } from 'playwright-core';
-import type { BrowserPage } from '../support/browser.ts';
-import { beforeWorkers, FOLDER, freshPage, messageOf, openStudio, visit } from './studio-page.ts';
+import { beforeWorkers, FOLDER, messageOf, suiteStudio, visit } from './studio-page.ts';
 
 describe('the studio, in headless Chromium', () => {
-  let browser: BrowserPage;
-  let page: Page;
-  const errors: string[] = [];
-  before(async () => {
-    browser = await openStudio();
-    page = await freshPage(browser, errors, { serviceWorkers: 'block' });
-  });
-  afterEach(() => assert.deepEqual(errors.splice(0), []));
-  after(async () => await browser?.close());
+  const studio = suiteStudio({ serviceWorkers: 'block' });
+  afterEach(() => assert.deepEqual(studio.errors.splice(0), []));
 
   /** What the page says when the work that was begun has failed. */
   const saidOf = async (): Promise<string> => {
+    const { page } = studio;
     await page.click('#draw');
     await page.waitForSelector('#message.bad');
     await page.waitForSelector('#draw:enabled');
@@ -24,13 +16,14 @@ describe('the studio, in headless Chromium', () => {
   };
 
   it('reads its settings from the link, and says what they cost before anything is loaded', async () => {
-    await visit(page, browser.url, { subject: 'rat', seed: '5', budget: '3', policy: 'line-ar' });
+    const { page, url } = studio;
+    await visit(page, url, { subject: 'rat', seed: '5', budget: '3', policy: 'line-ar' });
     assert.equal(await page.inputValue('[name=subject]'), 'rat');
     assert.equal(await page.inputValue('[name=policy]'), 'line-ar');
     assert.match(await page.innerText('#bytes'), /^3 of 16: 0\.\d\d MB of 3\.\d\d MB$/);
     assert.equal(await messageOf(page), 'Choose a picture and press Draw.');
 
-    await visit(page, browser.url, {
+    await visit(page, url, {
       model: 'llamagen-xl-384',
       subject: '207',
       budget: '20',
@@ -41,11 +34,12 @@ describe('the studio, in headless Chromium', () => {
   });
 
   it('has a word for everything in a link that is wrong, and draws with what is usual instead', async () => {
+    const { page, url } = studio;
     const wrong = {
       ...{ model: 'emojy', subject: 'no such thing', seed: '1.5', guidance: '99', policy: 'full', budget: '17' },
       ...{ compare: 'yes', checkpoint: 'hf:a/b', dtype: 'f8', configuration: '{', colour: 'red', __proto__x: '1' },
     };
-    await visit(page, browser.url, wrong);
+    await visit(page, url, wrong);
     await page.waitForSelector('#message.bad');
     const said = await messageOf(page);
     assert.deepEqual(
@@ -65,20 +59,22 @@ describe('the studio, in headless Chromium', () => {
   });
 
   it('copies a link that opens with the same settings', async () => {
-    await visit(page, browser.url, { seed: '5', guidance: '1.5', compare: 'false', policy: 'h2o' });
+    const { page, url } = studio;
+    await visit(page, url, { seed: '5', guidance: '1.5', compare: 'false', policy: 'h2o' });
     await page.click('#share');
     await page.waitForFunction(() => document.querySelector('#message')?.textContent?.includes('every setting'));
     assert.equal(new URL(page.url()).hash, '#seed=5&guidance=1.5&policy=h2o&compare=false');
   });
 
   it('violates no rule of axe, wide and light, narrow and dark', async () => {
+    const { page, url } = studio;
     for (const [width, colorScheme] of [
       [1280, 'light'],
       [390, 'dark'],
     ] as const) {
       await page.setViewportSize({ width, height: 900 });
       await page.emulateMedia({ colorScheme });
-      await visit(page, browser.url, { model: 'another size', configuration: '{}', subject: '1' }); // every field is shown
+      await visit(page, url, { model: 'another size', configuration: '{}', subject: '1' }); // every field is shown
       await page.addScriptTag({ path: 'node_modules/axe-core/axe.min.js' });
       const violations = await page.evaluate(async () => {
         const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string }[] }> } };
@@ -92,8 +88,9 @@ describe('the studio, in headless Chromium', () => {
   });
 
   it('says what is wrong with files, names and rights, and what to do', async () => {
+    const { page, url, errors } = studio;
     const janus = { model: 'janus-pro-1b', subject: 'a cat', compare: 'false' };
-    await visit(page, browser.url, { ...janus, checkpoint: 'hf:owner/private' });
+    await visit(page, url, { ...janus, checkpoint: 'hf:owner/private' });
     await page.route('https://huggingface.co/**', (route) => route.fulfill({ status: 401, body: 'no' }));
     assert.match(await saidOf(), /^The hub does not give this without rights.*token.*got 401/);
     await page.fill('[name=checkpoint]', 'hf:owner/none');
@@ -113,15 +110,16 @@ describe('the studio, in headless Chromium', () => {
   });
 
   it('begins no download that the browser has no room for', async () => {
+    const { page, url } = studio;
     const protocol = await page.context().newCDPSession(page);
-    await protocol.send('Storage.overrideQuotaForOrigin', { origin: browser.url.slice(0, -1), quotaSize: 1e8 });
+    await protocol.send('Storage.overrideQuotaForOrigin', { origin: url.slice(0, -1), quotaSize: 1e8 });
     const siblings = [{ rfilename: 'model.safetensors', size: 3e9, lfs: { sha256: '0'.repeat(64) } }];
     const asked: string[] = [];
     await page.route('https://huggingface.co/**', async (route) => {
       asked.push(route.request().url());
       await route.fulfill({ json: { sha: '0'.repeat(40), siblings } });
     });
-    await visit(page, browser.url, { model: 'janus-pro-1b', subject: 'a cat', checkpoint: 'hf:owner/large' });
+    await visit(page, url, { model: 'janus-pro-1b', subject: 'a cat', checkpoint: 'hf:owner/large' });
     assert.match(await saidOf(), /^There is not enough room for this download, so it was not begun.*3\.000 GB more/);
     assert.equal(asked.length, 1);
     assert.match(await page.innerText('#stored'), /^No released model has been downloaded\./);
@@ -129,11 +127,12 @@ describe('the studio, in headless Chromium', () => {
   });
 
   it('reads released models anew where storage is blocked, and says so', async () => {
+    const { page, url, errors } = studio;
     const blocked = `if (isSecureContext) StorageManager.prototype.getDirectory = () => Promise.reject(new DOMException('blocked', 'SecurityError'));`;
     await page.addInitScript(blocked);
     await beforeWorkers(page, blocked);
     await page.route('https://huggingface.co/**', (route) => route.fulfill({ status: 404, body: 'no' }));
-    await visit(page, browser.url, { model: 'janus-pro-1b', subject: 'a cat', checkpoint: 'hf:owner/none' });
+    await visit(page, url, { model: 'janus-pro-1b', subject: 'a cat', checkpoint: 'hf:owner/none' });
     await page.waitForFunction(() =>
       document.querySelector('#stored')?.textContent?.includes('are read anew each time'),
     );
@@ -142,8 +141,9 @@ describe('the studio, in headless Chromium', () => {
   });
 
   it('says in its own words that a browser has no WebGPU, or that the page came over plain http', async () => {
+    const { page, url } = studio;
     await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'gpu', { get: () => undefined }));
-    await visit(page, browser.url);
+    await visit(page, url);
     assert.match(await messageOf(page), /does not offer WebGPU\. Use a current/);
     assert.ok(await page.isDisabled('#draw'));
 

@@ -1,10 +1,12 @@
 /** A page in headless Chromium with WebGPU on SwiftShader, from npm alone or else from the system. */
 
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress } from 'node:zlib';
+import { type BuildOptions, build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { chromiumPackage, unpack } from '../../src/tensor/device/swiftshader-node.ts';
 import { cachedFolder } from '../../src/tensor/source/cache-folder-node.ts';
@@ -34,13 +36,23 @@ export interface BrowserPage {
   readonly url: string;
   /** What the server has answered so far. */
   readonly log: readonly Answered[];
-  /** Ends the browser and the server. */
+  /** Ends the server, closes the page. */
   close(): Promise<void>;
 }
 
-/** Starts a browser and opens an empty page on localhost, beside which the files of `folder` are served. */
+/** One for the whole process: a browser starts for a second, and knows shaders that it has compiled. */
+let shared: Promise<Browser> | undefined;
+
+/** Until it is called the process does not end by itself. */
+export async function closeBrowser(): Promise<void> {
+  await (await shared)?.close();
+  shared = undefined;
+}
+
+/** An empty page on localhost that keeps nothing of others, beside which the files of `folder` are served. */
 export async function openBrowserPage({ folder }: { readonly folder: string }): Promise<BrowserPage> {
-  const browser = await startBrowser();
+  shared ??= startBrowser();
+  const browser = await shared;
   const server = await serveFolder(folder);
   const page = await browser.newPage();
   page.on('pageerror', (error) => console.error(`page: ${error.message}`));
@@ -51,10 +63,53 @@ export async function openBrowserPage({ folder }: { readonly folder: string }): 
     url: server.url,
     log: server.log,
     close: async () => {
-      await browser.close();
+      await page.close();
       await server.close();
     },
   };
+}
+
+/**
+ * For a suite: before its tests a page is opened beside what esbuild bundles and `fill` adds, after them all is gone. To be
+ * read in tests alone.
+ */
+export function suitePage(bundle: BuildOptions, fill = async (_folder: string): Promise<void> => {}): BrowserPage {
+  let folder: string;
+  let opened: BrowserPage;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'rasterline-test-'));
+    await build({ bundle: true, format: 'esm', platform: 'browser', target: 'es2022', outdir: folder, ...bundle });
+    await fill(folder);
+    opened = await openBrowserPage({ folder });
+  });
+  after(async () => {
+    await opened?.close();
+    await rm(folder, { recursive: true });
+  });
+  return {
+    get page() {
+      return opened.page;
+    },
+    get url() {
+      return opened.url;
+    },
+    get log() {
+      return opened.log;
+    },
+    close: () => opened.close(),
+  };
+}
+
+/** Calls a function that the page's bundle `page.js` exports, in the page. */
+export async function callIn<F extends (...given: never[]) => unknown>(
+  page: Page,
+  name: string,
+  ...given: Parameters<F>
+): Promise<Awaited<ReturnType<F>>> {
+  return await page.evaluate(
+    async ([name, given]) => (await import(new URL('page.js', location.href).href))[name](...given),
+    [name, given] as const,
+  );
 }
 
 async function startBrowser(): Promise<Browser> {
