@@ -39,11 +39,16 @@ export interface LineProgress {
   readonly lines: number;
   /** Bytes of keys and values held. */
   readonly kvBytes: number;
+  /** Whether a preview now keeps all of them within a tenth of the run's time, by the clock. True at the first line, false at the last: the images follow. */
+  readonly isPreviewDue: boolean;
   /** Tokens so far of each image; a read-back, made only when called. */
   readonly tokens: () => Promise<Uint32Array[]>;
   /**
    * The pictures so far, of some images or of all, lines that are not drawn yet gray (`ImageDecoder.preview`); decoded only
    * when called, before `onLine` ends.
+   *
+   * What it costs grows with the picture and not with the model. Where only `isPreviewDue` asks for it the previews of a run
+   * take a tenth of its time at most; the first one alone may take more.
    */
   readonly preview: (images?: readonly number[]) => Promise<GeneratedImage[]>;
   /** Which tokens are still remembered, by which layer, row and head; a read-back, made only when called, before `onLine` ends. */

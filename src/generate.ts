@@ -15,6 +15,7 @@ import type { GeneratedImage } from './generated-image.ts';
 import { ImageDecoder } from './image.ts';
 import type { ImageModel } from './models/image-model.ts';
 import { openCondition, openRun } from './open-run.ts';
+import { PreviewClock } from './preview-clock.ts';
 import { repeated } from './prompt-list.ts';
 import { expectGiven, resolveSampling, SAMPLING_OPTIONS, Sampler } from './sampler.ts';
 import { checkOptions, checkValue, pickOptions } from './tensor/options.ts';
@@ -52,15 +53,20 @@ export async function generate<Prompt>(
     Sampler.open(runtime, images, { range, sampling, given: tokens }),
   );
   const { head, store } = run;
+  const previews = new PreviewClock();
   const soFar = async (length: number) => (await head.read()).map((image) => image.slice(0, length));
   for (let line = 1; line <= grid.lines; line++) {
+    const beganMs = performance.now();
     await orAborted(run.drawLine(head.check), signal);
     await orAborted(head.settled(), signal);
+    previews.drew(performance.now() - beganMs);
     const drawn = line * grid.lineLength;
+    const decoded = decoder.previewLines(line);
     const progress: LineProgress = {
-      ...{ line, lines: grid.lines, kvBytes: store.bytes },
+      ...{ line, lines: grid.lines, kvBytes: store.bytes, isPreviewDue: line < grid.lines && previews.isDue(decoded) },
       tokens: () => soFar(drawn),
-      preview: async (of) => await decoder.preview(someOf(await soFar(drawn), of), signal),
+      preview: (of) =>
+        previews.timed(decoded, async () => await decoder.preview(someOf(await soFar(drawn), of), signal)),
       retained: () => readRetention(store),
     };
     await orAborted(onLine?.(progress), signal);

@@ -9,17 +9,22 @@ import type { Tensor } from './tensor/tensor.ts';
 /** What undrawn pixels of a preview are: the middle of the range, as a decoder gives for nothing at all. */
 const EMPTY = 128;
 
+type Decodes = Pick<ImageModel<never>, 'runtime' | 'patch' | 'imageTokens' | 'rounding' | 'decode'>;
+
 /** Decodes images one by one: the decoder is recorded once, and its memory does not grow with the batch. */
 export class ImageDecoder {
+  /** Of half the lines, for previews; made with the first. */
+  #half: Promise<ImageDecoder> | undefined;
+
   private constructor(
-    private readonly model: Pick<ImageModel<never>, 'runtime' | 'patch' | 'imageTokens' | 'rounding'>,
+    private readonly model: Decodes,
     private readonly grid: LineGrid,
     private readonly codes: Tensor,
     private readonly program: Program<Tensor>,
   ) {}
 
   /** Throws DeviceError, and keeps nothing, where limits or memory do not hold a picture of this size. */
-  static async open<Prompt>(model: ImageModel<Prompt>, grid: LineGrid): Promise<ImageDecoder> {
+  static async open(model: Decodes, grid: LineGrid): Promise<ImageDecoder> {
     const { lines } = grid;
     const lineLength = columnsOf(grid);
     const codes = model.runtime.deferred([lines * lineLength], 'u32', 'codes of one image');
@@ -34,42 +39,62 @@ export class ImageDecoder {
 
   /** Throws DecodeError, with the tokens, where the device fails, and the signal's reason. */
   async decode(images: readonly Uint32Array<ArrayBuffer>[], signal?: AbortSignal): Promise<GeneratedImage[]> {
-    const { patch, rounding } = this.model;
-    const width = columnsOf(this.grid) * patch;
-    const height = this.grid.lines * patch;
-    const pictures: GeneratedImage[] = [];
-    for (const tokens of images) {
-      signal?.throwIfAborted();
-      try {
-        const pixels = toBytes(await this.#values(tokens), rounding);
-        pictures.push(new GeneratedImage({ width, height, pixels, tokens }));
-      } catch (error) {
-        if (!(error instanceof DeviceError)) throw error;
-        throw new DecodeError(error.message, images, { cause: error });
-      }
+    const width = columnsOf(this.grid) * this.model.patch;
+    const height = this.grid.lines * this.model.patch;
+    try {
+      const all = await this.#pixels(images, signal);
+      return all.map((pixels, i) => new GeneratedImage({ width, height, pixels, tokens: images[i]! })); // as many
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error;
+      throw new DecodeError(error.message, images, { cause: error });
     }
-    return pictures;
   }
 
   /**
    * Pictures of images that are still being drawn, from the tokens of their first whole lines; the lines after those are
    * plainly empty. Close to what these lines become, and not the same: means and deviations of the whole picture, and
-   * pixels that attend to the whole picture, are not known yet.
+   * pixels that attend to the whole picture, are not known yet. `previewLines` are decoded.
    *
-   * Throws as `decode`.
+   * Throws DeviceError, where the first finds no memory for half a picture more too, and the signal's reason.
    */
   async preview(images: readonly Uint32Array<ArrayBuffer>[], signal?: AbortSignal): Promise<GeneratedImage[]> {
     const { lines, lineLength } = this.grid;
+    const { patch } = this.model;
+    const width = columnsOf(this.grid) * patch;
+    const height = lines * patch;
+    const drawnLines = (images[0]?.length ?? 0) / lineLength;
+    const decoded = this.previewLines(drawnLines);
     // undrawn lines repeat the drawn ones, so that they have the same statistics
     const filled = images.map((tokens) =>
-      Uint32Array.from({ length: lines * lineLength }, (_, i) => tokens[i % tokens.length]!),
+      Uint32Array.from({ length: decoded * lineLength }, (_, i) => tokens[i % tokens.length]!),
     );
-    const pictures = await this.decode(filled, signal);
-    return pictures.map((picture, i) => {
-      const tokens = images[i]!; // as many
-      const drawn = (tokens.length / lineLength) * this.model.patch * picture.width * 3;
-      return new GeneratedImage({ ...picture, tokens, pixels: picture.pixels.fill(EMPTY, drawn) });
+    const decoder = decoded < lines ? await this.#ofHalf() : this;
+    const all = await decoder.#pixels(filled, signal);
+    return all.map((own, i) => {
+      const pixels = new Uint8Array(height * width * 3).fill(EMPTY);
+      pixels.set(own.subarray(0, drawnLines * patch * width * 3));
+      return new GeneratedImage({ width, height, pixels, tokens: images[i]! }); // as many
     });
+  }
+
+  /** Lines that a preview of so many drawn ones decodes: half of them costs half, and fewer look like no picture. */
+  previewLines(drawnLines: number): number {
+    const half = halfOf(this.grid.lines);
+    return drawnLines <= half ? half : this.grid.lines;
+  }
+
+  #ofHalf(): Promise<ImageDecoder> {
+    this.#half ??= ImageDecoder.open(this.model, { ...this.grid, lines: halfOf(this.grid.lines) });
+    return this.#half;
+  }
+
+  async #pixels(images: readonly Uint32Array<ArrayBuffer>[], signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>[]> {
+    const all: Uint8Array<ArrayBuffer>[] = [];
+    for (const tokens of images) {
+      signal?.throwIfAborted();
+      all.push(toBytes(await this.#values(tokens), this.model.rounding));
+    }
+    return all;
   }
 
   async #values(tokens: Uint32Array<ArrayBuffer>): Promise<Float32Array> {
@@ -81,6 +106,7 @@ export class ImageDecoder {
   }
 
   dispose(): void {
+    void this.#half?.then((half) => half.dispose()).catch(() => undefined); // told to who asked for the preview
     this.program.dispose();
     this.codes.dispose();
   }
@@ -88,6 +114,10 @@ export class ImageDecoder {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+function halfOf(lines: number): number {
+  return Math.ceil(lines / 2);
 }
 
 /** Tokens of a line that are part of the picture. */

@@ -35,15 +35,24 @@ describe('ImageDecoder', () => {
   });
 
   it('leaves what is not drawn yet empty, and says which tokens it shows', async () => {
-    const images = firstLines([tokens(1), tokens(2)], 3);
-
-    const previews = await decoder.preview(images);
-
     const [whole] = await decoder.decode([tokens(1)]);
-    for (const [i, { width, height, pixels, tokens: shown }] of previews.entries()) {
-      assert.deepEqual([width, height, pixels.length], [whole!.width, whole!.height, whole!.pixels.length]);
-      assert.ok(pixels.subarray(3 * LINE_BYTES).every((byte) => byte === 128));
-      assert.deepEqual(shown, images[i]);
+    // of half a picture, and of more
+    for (const lines of [3, 5]) {
+      const images = firstLines([tokens(1), tokens(2)], lines);
+
+      const previews = await decoder.preview(images);
+
+      for (const [i, { width, height, pixels, tokens: shown }] of previews.entries()) {
+        assert.deepEqual([width, height, pixels.length], [whole!.width, whole!.height, whole!.pixels.length]);
+        assert.ok(new Set(pixels.subarray(0, lines * LINE_BYTES)).size > 1);
+        assert.ok(pixels.subarray(lines * LINE_BYTES).every((byte) => byte === 128));
+        assert.deepEqual(shown, images[i]);
+      }
     }
+  });
+
+  it('decodes half of the lines until more are drawn', () => {
+    const decoded = Array.from({ length: 8 }, (_, i) => decoder.previewLines(i + 1));
+    assert.deepEqual(decoded, [4, 4, 4, 4, 8, 8, 8, 8]);
   });
 });

@@ -16,8 +16,8 @@ const OPTIONS = { prompt: { classes: [3] }, guidanceScale: 1, seed: 8, topK: 40,
 const LINES = 8;
 
 /** What can happen at a line, each once. */
-type Fault = 'lost' | 'lost in the line' | 'abort' | 'throw' | 'memory';
-const FAULTS: readonly Fault[] = ['lost', 'lost in the line', 'abort', 'throw', 'memory'];
+type Fault = 'lost' | 'lost in the line' | 'lost in a preview' | 'abort' | 'throw' | 'memory';
+const FAULTS: readonly Fault[] = ['lost', 'lost in the line', 'lost in a preview', 'abort', 'throw', 'memory'];
 
 describe('a run whose device is lost', () => {
   let undisturbed: readonly GeneratedImage[];
@@ -76,10 +76,11 @@ describe('a run whose device is lost', () => {
       const left = [...faults];
       for (;;) {
         const controller = new AbortController();
-        const onLine = async ({ line, tokens }: LineProgress) => {
+        const onLine = async ({ line, tokens, preview }: LineProgress) => {
           const now = left.findIndex((one) => one.line === line);
           const [{ what } = { what: undefined }] = now < 0 ? [] : left.splice(now, 1);
-          if (what === 'lost') devices.last.failing.lose();
+          if (what?.startsWith('lost') && what !== 'lost in the line') devices.last.failing.lose();
+          if (what === 'lost in a preview') await preview();
           if (what === 'abort') controller.abort('enough');
           if (what === 'throw') throw new Error('not mine');
           const read = await tokens();

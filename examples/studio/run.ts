@@ -6,9 +6,6 @@ import { openModel, type Progress } from './engine.ts';
 import { secrets } from './form.ts';
 import { promptOf, type Settings } from './settings.ts';
 
-/** Part of a run's time that previews may take; the first is always shown. */
-const PREVIEW_SHARE = 0.1;
-
 export interface Finished {
   readonly image: GeneratedImage;
   readonly recipe: Recipe;
@@ -58,7 +55,7 @@ export async function run(options: RunOptions): Promise<Finished> {
     kvBytes = event.kvBytes;
     onLine({ line: event.line, lines: event.lines, tokens: soFar, retention: await event.retained() });
     figures.textContent = `Line ${event.line} of ${event.lines}, ${rate(drawn, elapsedMs - previewMs)}`;
-    if (event.line > 1 && previewMs > PREVIEW_SHARE * elapsedMs) continue;
+    if (!event.isPreviewDue) continue;
     const from = performance.now();
     const [preview] = await event.preview();
     previewMs += performance.now() - from;

@@ -16,8 +16,8 @@ try {
     },
   });
   for await (const event of model.draw({ prompt: { classes: [187] }, cache: { budgetLines: 4 }, signal })) {
-    const [picture] = event.kind === 'line' ? await event.preview() : event.images;
-    picture.toCanvas(canvas);
+    const [picture] = event.kind === 'images' ? event.images : event.isPreviewDue ? await event.preview() : [];
+    picture?.toCanvas(canvas);
     output.value = event.kind === 'line' ? `line ${event.line} of ${event.lines}` : 'drawn';
   }
 } catch (error) {

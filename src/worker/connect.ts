@@ -16,7 +16,7 @@ import { sentOptions } from './sent-options.ts';
 
 /** What a run in a worker takes more. */
 export interface WorkerGenerateOptions<Prompt> extends GenerateOptions<Prompt> {
-  /** The worker paints the first image on it, line by line. */
+  /** The worker paints the first image on it, at every line whose preview is due. */
   readonly canvas?: WorkerCanvas;
 }
 
@@ -35,8 +35,8 @@ export interface WorkerCanvas {
  * const runtime = await connectWorker(worker);
  * const model = await runtime.loadModel('emoji');
  * for await (const event of model.draw({ prompt: { classes: [187] } })) {
- *   const [image] = event.kind === 'line' ? await event.preview() : event.images;
- *   image.toCanvas(document.querySelector('canvas')!);
+ *   const [image] = event.kind === 'images' ? event.images : event.isPreviewDue ? await event.preview() : [];
+ *   image?.toCanvas(document.querySelector('canvas')!);
  * }
  * await runtime.close();
  */

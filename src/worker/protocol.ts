@@ -12,7 +12,7 @@ import type { CompileProgress } from '../tensor/pipelines.ts';
 import type { DownloadProgress } from '../tensor/source/file-cache.ts';
 
 /** Plain data of a line's event. */
-export type LineData = Pick<LineProgress, 'line' | 'lines' | 'kvBytes'>;
+export type LineData = Pick<LineProgress, 'line' | 'lines' | 'kvBytes' | 'isPreviewDue'>;
 
 /** What is told to the page while a call lasts. */
 export interface Listener {

@@ -79,10 +79,11 @@ function thread(): Thread {
       return call.answer(async (signal) => {
         const { canvas, ...rest } = options as GenerateOptions<Prompt> & { readonly canvas?: number };
         const surface = canvas === undefined ? undefined : canvases.get(canvas);
-        const onLine = async (line: LineProgress) => {
-          call.line = line;
-          if (surface) (await line.preview())[0]?.toCanvas(surface);
-          await listener.onLine({ line: line.line, lines: line.lines, kvBytes: line.kvBytes });
+        const onLine = async (progress: LineProgress) => {
+          call.line = progress;
+          const { line, lines, kvBytes, isPreviewDue } = progress;
+          if (surface && isPreviewDue) (await progress.preview([0]))[0]?.toCanvas(surface);
+          await listener.onLine({ line, lines, kvBytes, isPreviewDue });
           call.line = undefined;
         };
         const images = await generate(modelOf(index), { ...rest, signal, onLine });
