@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type Job, Queue, Worker } from 'bullmq';
@@ -17,6 +15,7 @@ import { type SampleWorkerOptions, workOnSamples } from '../../src/sample/sample
 import { NotFiniteError, StorageError } from '../../src/tensor/errors.ts';
 import { type RedisServer, startRedis } from '../support/redis-server.ts';
 import { testRuntime } from '../support/runtime.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 import { until } from '../support/until.ts';
 
@@ -36,12 +35,11 @@ describe('samples in a queue', () => {
   let redis: RedisServer;
   let client: Redis;
   let queue: Queue;
-  let folder: string;
+  const folder = temporaryFolder();
   before(async () => {
     redis = await startRedis();
     client = new Redis(redis.url, { maxRetriesPerRequest: null });
     client.on('error', () => undefined); // it is cut off on purpose
-    folder = await mkdtemp(join(tmpdir(), 'rasterline-queue-'));
   });
   let names = 0;
   beforeEach(() => {
@@ -52,7 +50,6 @@ describe('samples in a queue', () => {
   after(async () => {
     client.disconnect();
     await redis.close();
-    await rm(folder, { recursive: true });
   });
 
   /** A worker until it ends or is stopped; what it ended with. */
@@ -120,7 +117,7 @@ describe('samples in a queue', () => {
         return await drawAll(some);
       },
     });
-    const first = await SampleFolder.open(join(folder, 'twice'), {});
+    const first = await SampleFolder.open(join(folder(), 'twice'), {});
     const some = jobs(6, { folder: first.reference });
     const isWritten = (identity: number) => first.has(identity);
 
@@ -164,7 +161,7 @@ describe('samples in a queue', () => {
   });
 
   it('go back unharmed when a worker has no room for them, and the worker ends', async () => {
-    const some = await SampleFolder.open(join(folder, 'full'), {});
+    const some = await SampleFolder.open(join(folder(), 'full'), {});
     const asked = sample(jobs(2, { folder: some.reference }), { isWritten: (identity) => some.has(identity) });
     const full = new StorageError('out: expected a file that can be written, got ENOSPC');
 
@@ -179,9 +176,9 @@ describe('samples in a queue', () => {
   });
 
   it('for a folder that a worker does not see, or of other settings, wait for another worker', async () => {
-    const seen = await SampleFolder.open(join(folder, 'seen'), {});
+    const seen = await SampleFolder.open(join(folder(), 'seen'), {});
     for (const reference of [
-      { ...seen.reference, path: join(folder, 'unseen') },
+      { ...seen.reference, path: join(folder(), 'unseen') },
       { ...seen.reference, digest: '0' },
     ]) {
       const controller = new AbortController();

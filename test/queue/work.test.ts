@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Queue } from 'bullmq';
 import { build } from 'esbuild';
@@ -13,6 +12,7 @@ import { queueName } from '../../src/sample/sample-job.ts';
 import { OptionError } from '../../src/tensor/errors.ts';
 import { VERSION } from '../../src/version.ts';
 import { type RedisServer, startRedis } from '../support/redis-server.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { until } from '../support/until.ts';
 
 const CLI = '.build/queue-test/cli.mjs';
@@ -32,7 +32,7 @@ describe('workers of a queue', function () {
   let redis: RedisServer;
   let client: Redis;
   let queue: Queue;
-  let folder: string;
+  const folder = temporaryFolder();
   /** What one process draws. */
   let expected: Map<string, unknown>;
   const running: Running[] = [];
@@ -71,13 +71,12 @@ describe('workers of a queue', function () {
     const kind = { version: VERSION, model: 'emoji', loaded: {}, driver: 'null' };
     queue = new Queue(queueName(kind), { connection: client });
     queue.on('error', () => undefined);
-    folder = await mkdtemp(join(tmpdir(), 'rasterline-work-'));
     await build({
       ...{ entryPoints: { cli: 'src/cli.ts' }, bundle: true, platform: 'node', target: 'node20', format: 'esm' },
       ...{ packages: 'external', outdir: '.build/queue-test', outExtension: { '.js': '.mjs' } },
     });
-    await passes(start(...SAMPLE, '--out', join(folder, 'alone')));
-    expected = await filesOf(join(folder, 'alone'));
+    await passes(start(...SAMPLE, '--out', join(folder(), 'alone')));
+    expected = await filesOf(join(folder(), 'alone'));
     assert.equal(expected.size, IMAGES + 1);
   });
   afterEach(async () => {
@@ -89,11 +88,10 @@ describe('workers of a queue', function () {
     await queue.close();
     client.disconnect();
     await redis.close();
-    await rm(folder, { recursive: true });
   });
 
   it('draw into a shared folder what one process draws, though one is killed with an image in its hands', async () => {
-    const out = join(folder, 'shared');
+    const out = join(folder(), 'shared');
     const sample = start(...SAMPLE, '--queue', redis.url, '--out', out);
     const victim = start(...WORK, '--queue', redis.url, '--silence', '1');
     for (let isCaught = false; !isCaught; ) {
@@ -113,7 +111,7 @@ describe('workers of a queue', function () {
   });
 
   it('of another model or other weights leave the jobs, which wait for one that fits', async () => {
-    const out = join(folder, 'returned');
+    const out = join(folder(), 'returned');
     const sampling = [...SAMPLE, '--queue', redis.url, '--out', out, '--results', 'queue'];
     const misfits = [
       start('work', '--driver', 'null', '--queue', redis.url, '--model', 'emoji-text'),
@@ -139,7 +137,7 @@ describe('workers of a queue', function () {
   });
 
   it('wait for a queue that is gone, say so, and end with 1 when it does not come back', async () => {
-    const out = join(folder, 'gone');
+    const out = join(folder(), 'gone');
     const patient = start(...WORK, '--queue', redis.url, '--queue-timeout', '3600');
     await isReady(patient);
 

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodePng } from '../../src/png.ts';
 import { writeNpz } from '../../src/sample/npz.ts';
@@ -9,23 +8,20 @@ import { locate, readZip } from '../../src/tensor/checkpoint/torch/zip.ts';
 import { FormatError, OptionError, StorageError } from '../../src/tensor/errors.ts';
 import { fileSource } from '../../src/tensor/source/file-node.ts';
 import { randomValues } from '../support/random.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 function picture(seed: number, width = 5, height = 3) {
   return { width, height, pixels: Uint8Array.from(randomValues(seed, width * height * 3), (x) => 127 * (x + 1)) };
 }
 
 describe('samples', () => {
-  let folder: string;
-  before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'rasterline-sample-'));
-  });
-  after(() => rm(folder, { recursive: true }));
+  const folder = temporaryFolder();
 
   it('in an .npz are a numpy array of all pictures, in order', async () => {
     const pictures = [picture(1), picture(2), picture(3)];
-    const files = pictures.map((_, i) => join(folder, `${i}.png`));
+    const files = pictures.map((_, i) => join(folder(), `${i}.png`));
     for (const [i, one] of pictures.entries()) await writeFile(files[i]!, encodePng(one));
-    const path = join(folder, 'all.npz');
+    const path = join(folder(), 'all.npz');
 
     await writeNpz(path, files);
 
@@ -45,16 +41,16 @@ describe('samples', () => {
   });
 
   it('of another size are refused, and no file is left', async () => {
-    const files = [join(folder, 'a.png'), join(folder, 'b.png')];
+    const files = [join(folder(), 'a.png'), join(folder(), 'b.png')];
     await writeFile(files[0]!, encodePng(picture(1)));
     await writeFile(files[1]!, encodePng(picture(1, 4)));
-    const before = await readdir(folder);
-    await assert.rejects(writeNpz(join(folder, 'other.npz'), files), FormatError);
-    assert.deepEqual(await readdir(folder), before);
+    const before = await readdir(folder());
+    await assert.rejects(writeNpz(join(folder(), 'other.npz'), files), FormatError);
+    assert.deepEqual(await readdir(folder()), before);
   });
 
   it('in a folder are those of its settings alone, and what is there is not missing', async () => {
-    const path = join(folder, 'samples');
+    const path = join(folder(), 'samples');
     const samples = await SampleFolder.open(path, { seed: 1 });
     assert.deepEqual(await samples.missing(4), [0, 1, 2, 3]);
     await samples.write(2, encodePng(picture(1)));
@@ -66,7 +62,7 @@ describe('samples', () => {
   });
 
   it('on a full disk are a StorageError', async () => {
-    const path = join(folder, 'full');
+    const path = join(folder(), 'full');
     const samples = await SampleFolder.open(path, {});
     await symlink('/dev/full', samples.file(0));
     const error = await samples.write(0, encodePng(picture(1))).catch((thrown: unknown) => thrown);

@@ -46,9 +46,14 @@ describe('a server', () => {
     return Number(new RegExp(`^rasterline_${name.replace(/[{}"]/g, '\\$&')} (\\S+)$`, 'm').exec(text)?.[1] ?? 0);
   };
   /** What `generate` draws of that class, alone. */
-  const alone = async (id: number, seed: number, firstImage = 0) => [
-    ...(await generate(model, { prompt: { classes: [id] }, guidanceScale: 1, seed, firstImage }))[0]!.pixels,
-  ];
+  const alone = (id: number, seed: number, firstImage = 0) => {
+    const options = { prompt: { classes: [id] }, guidanceScale: 1, seed, firstImage };
+    const key = JSON.stringify(options);
+    const drawn = known.get(key) ?? generate(model, options).then(([image]) => [...image!.pixels]);
+    known.set(key, drawn);
+    return drawn;
+  };
+  const known = new Map<string, Promise<number[]>>();
 
   it('draws for the official client what generate draws, requests that come together in one run', async () => {
     const before = [await metric('runs_total{outcome="done"}'), await metric('images_total')];
@@ -185,9 +190,9 @@ describe('a server', () => {
     assert.deepEqual([await runs('aborted'), await runs('done')], [1, 0]);
     const [, drawn] = await Promise.all([
       first(stay),
-      client(own).images.generate({ ...FAST, prompt: '4', ...{ seed: 2 } }),
+      client(own).images.generate({ ...FAST, prompt: '5', ...{ seed: 9 } }),
     ]);
-    assert.deepEqual(pixels(drawn.data?.[0]?.b64_json), await alone(4, 2));
+    assert.deepEqual(pixels(drawn.data?.[0]?.b64_json), await alone(5, 9));
     await own.close();
 
     const hasty = await open({ requestTimeoutMs: 1 });

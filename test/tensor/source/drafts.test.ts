@@ -1,25 +1,22 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { SampleFolder } from '../../../src/sample/sample-folder.ts';
 import { draftBeside } from '../../../src/tensor/source/drafts-node.ts';
 import { writeWhole } from '../../../src/tensor/source/write-node.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 describe('what a killed process left half-written', () => {
-  let folder: string;
-  beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'rasterline-drafts-'));
-  });
-  afterEach(() => rm(folder, { recursive: true }));
+  const folder = temporaryFolder(beforeEach, afterEach);
 
   const ended = spawnSync('true').pid;
   const own = async () => basename(await draftBeside(join(tmpdir(), 'x')));
   const byAnother = async () => (await own()).replace(`-${process.pid}-`, `-${ended}-`);
   const elsewhere = async () => (await own()).replace(/[0-9a-f]{8}/, '00000000');
   const leave = async (name: string, ageHours: number) => {
-    const path = join(folder, name);
+    const path = join(folder(), name);
     await writeFile(path, 'half');
     const seconds = Date.now() / 1000 - 3600 * ageHours;
     await utimes(path, seconds, seconds);
@@ -32,7 +29,7 @@ describe('what a killed process left half-written', () => {
       [await elsewhere(), 25],
     ] as const)
       await leave(name, hours);
-    await mkdir(join(folder, await byAnother(), 'of a folder'), { recursive: true });
+    await mkdir(join(folder(), await byAnother(), 'of a folder'), { recursive: true });
     const stays = [
       await leave(await own(), 23),
       await leave(await elsewhere(), 23),
@@ -40,17 +37,17 @@ describe('what a killed process left half-written', () => {
       await leave(`x${await byAnother()}`, 25),
     ];
 
-    await writeWhole(join(folder, 'x.png'), Buffer.from('whole'));
+    await writeWhole(join(folder(), 'x.png'), Buffer.from('whole'));
 
-    assert.deepEqual((await readdir(folder)).sort(), [...stays, 'x.png'].sort());
+    assert.deepEqual((await readdir(folder())).sort(), [...stays, 'x.png'].sort());
   });
 
   it('is removed when a folder of samples is opened, though all of them are there', async () => {
-    await SampleFolder.open(folder, {});
+    await SampleFolder.open(folder(), {});
     await leave(await byAnother(), 0);
 
-    await SampleFolder.open(folder, {});
+    await SampleFolder.open(folder(), {});
 
-    assert.deepEqual(await readdir(folder), ['sample.json']);
+    assert.deepEqual(await readdir(folder()), ['sample.json']);
   });
 });

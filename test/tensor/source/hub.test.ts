@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type FilesOptions, openFiles } from '../../../src/tensor/checkpoint/open-files.ts';
 import { FormatError, NotFoundError, OptionError, StorageError } from '../../../src/tensor/errors.ts';
@@ -11,6 +10,7 @@ import { fileCache } from '../../../src/tensor/source/file-cache-node.ts';
 import { type HubOptions, hubName, openHub } from '../../../src/tensor/source/hub.ts';
 import { COMMIT, type HubServer, serveHub } from '../../support/hub-server.ts';
 import { safetensors } from '../../support/safetensors-file.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 /** Above one piece of 8 MiB, so that a download has a middle. */
 const SHARD = safetensors({ 'a.weight': Float32Array.from({ length: 3 * 2 ** 20 }, (_, i) => i % 977) });
@@ -27,19 +27,15 @@ const LARGEST = 8 * 2 ** 20;
 
 describe('a hub', () => {
   let server: HubServer;
-  let folder: string;
+  const folder = temporaryFolder(beforeEach, afterEach);
   let http: HubOptions;
   let options: FilesOptions;
   beforeEach(async () => {
     server = await serveHub(FILES, ['model.safetensors.index.json']);
-    folder = await mkdtemp(join(tmpdir(), 'rasterline-hub-'));
     http = { endpoint: server.url, retryDelayMs: 1, timeoutMs: 2000 };
-    options = { ...http, cache: folder };
+    options = { ...http, cache: folder() };
   });
-  afterEach(async () => {
-    await server.close();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterEach(() => server.close());
 
   const readAll = async (name: string, given: FilesOptions) => {
     const { checkpoint } = await openFiles(name, given);
@@ -60,7 +56,7 @@ describe('a hub', () => {
     assert.equal(values[978], 1);
     assert.equal(seen.at(-1), 1);
     assert.ok(server.log.some(({ path }) => path === `/owner/tiny/resolve/${COMMIT}/one.safetensors`));
-    const kept = await readdir(folder);
+    const kept = await readdir(folder());
     assert.equal(kept.filter((name) => !name.endsWith('.verified')).length, 3);
     assert.ok(!kept.some((name) => name.endsWith('.part')));
 
@@ -88,7 +84,7 @@ describe('a hub', () => {
       const [first, last] = range!.slice('bytes='.length).split('-').map(Number) as [number, number];
       assert.ok(last - first < 4096, range);
     }
-    assert.deepEqual(await readdir(folder), []);
+    assert.deepEqual(await readdir(folder()), []);
   });
 
   it('sends a token to the hub, and not to the host that the hub sends us on to', async () => {
@@ -114,8 +110,8 @@ describe('a hub', () => {
       assert.match(error.message, /expected bytes within 100 ms, and 16 kB\/s, got \d+ bytes/);
       return true;
     });
-    const [part] = (await readdir(folder)).filter((name) => name.endsWith('.part'));
-    assert.equal((await readFile(join(folder, part!))).length, LARGEST);
+    const [part] = (await readdir(folder())).filter((name) => name.endsWith('.part'));
+    assert.equal((await readFile(join(folder(), part!))).length, LARGEST);
 
     const before = server.log.length;
     assert.equal((await readAll('hf:owner/tiny', options))[1], 1);
@@ -152,7 +148,7 @@ describe('a hub', () => {
   });
 
   it('removes a download whose hash is wrong, and never gives it', async () => {
-    const cache = await fileCache(folder);
+    const cache = await fileCache(folder());
     const hub = await openHub({ repository: 'owner/tiny', revision: 'main', file: undefined }, http);
     const wanted = {
       file: 'one.safetensors',
@@ -161,17 +157,17 @@ describe('a hub', () => {
       open: () => hub.open('one.safetensors'),
     };
     await assert.rejects(cachedFile(cache, 'key', wanted), isFormatError(/of sha256 0{64}, got .*; it was removed/));
-    assert.deepEqual(await readdir(folder), []);
-    await writeFile(join(folder, 'key.part'), SHARD.subarray(0, 100).fill(7)); // someone else's bytes
+    assert.deepEqual(await readdir(folder()), []);
+    await writeFile(join(folder(), 'key.part'), SHARD.subarray(0, 100).fill(7)); // someone else's bytes
     await assert.rejects(
       cachedFile(cache, 'key', { ...wanted, digest: hub.files.get('one.safetensors')!.digest }),
       FormatError,
     );
-    assert.deepEqual(await readdir(folder), []);
+    assert.deepEqual(await readdir(folder()), []);
   });
 
   it('verifies what git holds by the hash that git gives it', async () => {
-    const cache = await fileCache(folder);
+    const cache = await fileCache(folder());
     const wanted = (content: string) => ({
       file: 'hello.txt',
       size: 6,
@@ -179,17 +175,17 @@ describe('a hub', () => {
       open: async () => bytesSource('hello.txt', new TextEncoder().encode(content)),
     });
     await assert.rejects(cachedFile(cache, 'key', wanted('jello\n')), isFormatError(/of git-sha1 ce01/));
-    assert.deepEqual(await readdir(folder), []);
+    assert.deepEqual(await readdir(folder()), []);
     const source = await cachedFile(cache, 'key', wanted('hello\n'));
     assert.equal(new TextDecoder().decode(await source.read(0, 6)), 'hello\n');
     await source.close();
   });
 
   it('lists what it keeps by where it came from, and deletes that alone', async () => {
-    const kept = await downloads(folder);
+    const kept = await downloads(folder());
     await openFiles('hf:owner/tiny', options).catch(() => undefined); // not every shard is one
     const files = await kept.list();
-    const sizes = await Promise.all(files.map(async ({ key }) => (await stat(join(folder, key))).size));
+    const sizes = await Promise.all(files.map(async ({ key }) => (await stat(join(folder(), key))).size));
     assert.ok(files.some(({ name, isWhole }) => isWhole && name.startsWith('hf:owner/tiny@main/')));
     assert.deepEqual(
       files.map(({ bytes }) => bytes),
@@ -203,12 +199,12 @@ describe('a hub', () => {
     await kept.delete(files[0]!.key);
     assert.equal((await kept.list()).length, files.length - 1);
     await kept.clear();
-    assert.deepEqual(await readdir(folder), []);
+    assert.deepEqual(await readdir(folder()), []);
     assert.equal(await kept.bytes(), 0);
   });
 
   it('says before a download that there is no room for it', async () => {
-    const real = await fileCache(folder);
+    const real = await fileCache(folder());
     const small: FileCache = { ...real, room: async () => 3 };
     let opened = 0;
     const wanted = { file: 'two.safetensors', size: 1_400_000_000, open: () => Promise.reject(++opened) };
@@ -220,7 +216,7 @@ describe('a hub', () => {
   });
 
   it('keeps what it has when the disk is full, says so, and goes on from there', async () => {
-    const real = await fileCache(folder);
+    const real = await fileCache(folder());
     const full: FileCache = {
       ...real,
       resume: async (key) => {
@@ -236,13 +232,13 @@ describe('a hub', () => {
     const hub = await openHub({ repository: 'owner/tiny', revision: 'main', file: undefined }, http);
     const wanted = { file: 'two.safetensors', size: OTHER.length, open: () => hub.open('two.safetensors') };
     await assert.rejects(cachedFile(full, 'key', wanted), StorageError);
-    assert.deepEqual(await readdir(folder), ['key.part']);
+    assert.deepEqual(await readdir(folder()), ['key.part']);
     const source = await cachedFile(real, 'key', wanted);
     assert.deepEqual(Buffer.from(await source.read(0, source.size)), Buffer.from(OTHER));
     await source.close();
     assert.ok(server.log.some(({ range }) => range?.startsWith('bytes=9-')));
-    const nowhere = await fileCache(join(folder, 'file', 'below'));
-    await writeFile(join(folder, 'file'), '');
+    const nowhere = await fileCache(join(folder(), 'file', 'below'));
+    await writeFile(join(folder(), 'file'), '');
     await assert.rejects(cachedFile(nowhere, 'key', wanted), StorageError);
   });
 
@@ -250,7 +246,7 @@ describe('a hub', () => {
     await assert.rejects(openFiles('hf:owner/tiny/three.safetensors', options), isFormatError(/expected one of three/));
     await assert.rejects(openFiles('hf:owner/tiny@v2', options), NotFoundError);
     await assert.rejects(openFiles('hf:owner/other', options), NotFoundError);
-    await assert.rejects(openFiles(folder, options), isFormatError(/expected one of model\.safetensors, /));
+    await assert.rejects(openFiles(folder(), options), isFormatError(/expected one of model\.safetensors, /));
     for (const name of ['hf:owner', 'hf:', 'hf:a/b/../c', 'hf:a/b@../x'])
       assert.throws(() => hubName(name), OptionError);
     assert.deepEqual(hubName('hf:a/b.c@v1/d/e.pt'), { repository: 'a/b.c', revision: 'v1', file: 'd/e.pt' });
