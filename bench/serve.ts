@@ -13,7 +13,9 @@ import { round } from './support.ts';
 const CLIENTS = 16;
 /** Of each client, one after the other. */
 const REQUESTS = 2;
-const ROUNDS = 2;
+const ROUNDS = 3;
+/** Of a picture, which is soon there. */
+const PICTURES = 8;
 const CACHE = { budgetLines: 4 };
 
 export async function serveRows(runtime: Runtime): Promise<object[]> {
@@ -61,7 +63,7 @@ async function firstPictureRow(model: ImageModel<LlamaGenPrompt>, server: ImageS
   const [line, picture]: number[][] = [[], []];
   await draw();
   await first();
-  for (let i = 0; i < ROUNDS; i++) {
+  for (let i = 0; i < PICTURES; i++) {
     line!.push((await secondsOf(draw)) / 16);
     picture!.push(await secondsOf(first));
   }

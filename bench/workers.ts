@@ -3,16 +3,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Queue } from 'bullmq';
-import { build } from 'esbuild';
 import { Redis } from 'ioredis';
 import { queueName, type SampleJob } from '../src/sample/sample-job.ts';
 import { sampleByQueue } from '../src/sample/sample-queue.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
 import { VERSION } from '../src/version.ts';
+import { buildCli, CLI } from '../test/support/cli.ts';
 import { startRedis } from '../test/support/redis-server.ts';
 import { round } from './support.ts';
 
-const CLI = '.build/bench/cli.mjs';
 const MODEL = 'emoji';
 /** Of a run. */
 const AT_ONCE = 4;
@@ -22,9 +21,7 @@ const ROUNDS = 3;
 
 /** One worker and two in turn, each anew; what they have drawn before the time starts compiles. */
 export async function workerRows({ kind: driver }: Runtime): Promise<object[]> {
-  const [entryPoints, outExtension] = [{ cli: 'src/cli.ts' }, { '.js': '.mjs' }];
-  const how = { platform: 'node', target: 'node20', format: 'esm', packages: 'external' } as const;
-  await build({ ...how, entryPoints, bundle: true, outdir: '.build/bench', outExtension });
+  await buildCli();
   const redis = await startRedis();
   const connection = new Redis(redis.url, { maxRetriesPerRequest: null });
   const queue = new Queue(queueName({ version: VERSION, model: MODEL, loaded: {}, driver }), { connection });

@@ -166,4 +166,18 @@ describe('a runtime', () => {
     (await runtime.record('forgotten', fill(1))).dispose();
     assert.equal(runtime.counters.pipelines, pipelines + 1);
   });
+
+  it('knows the time of a program from others that dispatched the same, as every run records its own', async () => {
+    using runtime = await Runtime.open({ driver: 'null' });
+    const kernel = defineKernel('one', { y: 'write f32' }, '@compute @workgroup_size(1) fn main() { y[0] = 1.0; }');
+    const dispatch = (workgroups: number) => () =>
+      runtime.dispatch(kernel, { y: runtime.result([1], 'f32', 'y') }, {}, [workgroups]);
+
+    using first = await runtime.record('step', dispatch(1));
+    using again = await runtime.record('step', dispatch(1));
+    using other = await runtime.record('step', dispatch(2));
+
+    assert.equal(again.timed, first.timed);
+    assert.notEqual(other.timed, first.timed);
+  });
 });

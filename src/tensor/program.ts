@@ -6,6 +6,7 @@ import type { Faults } from './faults.ts';
 import type { Memory, Region } from './memory.ts';
 import type { CompiledKernel, Pipelines } from './pipelines.ts';
 import type { TensorHost } from './tensor.ts';
+import type { Timed } from './work-clock.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 /** A dispatch as it is encoded. */
@@ -28,10 +29,8 @@ export interface ProgramHost extends TensorHost {
 }
 
 export class Program<T = unknown> {
-  /** Milliseconds of one run, as the runtime has seen it; 0 before the first wait. */
-  averageMs = 0;
-  /** It has run: what its first run compiles is no part of its time. */
-  isWarm = false;
+  /** Of all that dispatch as much. */
+  readonly timed: Timed;
   #disposed = false;
 
   constructor(
@@ -49,6 +48,8 @@ export class Program<T = unknown> {
     },
   ) {
     for (const { users } of [...parts.used, ...parts.compiled]) users.add(this);
+    const workgroups = parts.encoded.reduce((sum, { x, y, z }) => sum + x * y * z, 0);
+    this.timed = runtime.queue.timedAs(`${label}, ${parts.encoded.length} dispatches of ${workgroups}`);
   }
 
   /** Number of dispatches of one run. */

@@ -195,7 +195,7 @@ export class Runtime implements ProgramHost {
       for (const copy of copies) copy.encode(encoder);
     });
     this.counters.passes++;
-    this.queue.timed(programs);
+    this.queue.submitted(programs);
   }
 
   /**

@@ -10,10 +10,11 @@ const SLEEP = 0.8;
 /** Timers are no finer. */
 const LEAST_MS = 2;
 
-interface Timed {
+/** What is known of programs that do the same. */
+export interface Timed {
   /** Milliseconds of one run; 0 before one was timed. */
   averageMs: number;
-  /** It has run, so that its next run compiles nothing and may be timed. */
+  /** One has run, so that the next run compiles nothing and may be timed. */
   isWarm: boolean;
 }
 

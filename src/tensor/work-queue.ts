@@ -2,7 +2,7 @@
 
 import type { Counters } from './counters.ts';
 import type { Faults } from './faults.ts';
-import { WorkClock } from './work-clock.ts';
+import { type Timed, WorkClock } from './work-clock.ts';
 
 export interface QueueHost {
   readonly device: GPUDevice;
@@ -14,6 +14,7 @@ export interface QueueHost {
 
 export class WorkQueue {
   readonly #clock = new WorkClock();
+  readonly #timed = new Map<string, Timed>();
 
   constructor(private readonly host: QueueHost) {}
 
@@ -28,9 +29,17 @@ export class WorkQueue {
     counters.submits++;
   }
 
+  /** What is known of a kind of work: programs are recorded anew for every run, and take as long as those before. */
+  timedAs(kind: string): Timed {
+    const timed = this.#timed.get(kind) ?? { averageMs: 0, isWarm: false };
+    this.#timed.set(kind, timed);
+    return timed;
+  }
+
   /** These were submitted: from now on it is known how long they take. */
-  timed(programs: Parameters<WorkClock['submitted']>[0]): void {
-    this.#clock.submitted(programs, performance.now());
+  submitted(programs: readonly { readonly timed: Timed }[]): void {
+    const timed = programs.map((program) => program.timed);
+    this.#clock.submitted(timed, performance.now());
   }
 
   /** Until all submitted work is done. */

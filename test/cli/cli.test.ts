@@ -4,12 +4,11 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import { decode } from 'fast-png';
 import { readRecipe } from '../../src/png.ts';
+import { buildCli, CLI } from '../support/cli.ts';
 import { goldenConfig } from '../support/trace.ts';
 
-const CLI = '.build/cli-test/cli.mjs';
 const ENVIRONMENT = { ...process.env, RASTERLINE_DRIVER: process.env.RASTERLINE_DRIVER ?? 'swiftshader' };
 
 interface Ended {
@@ -40,16 +39,7 @@ describe('the command line', function () {
   this.timeout(300_000);
   let folder: string;
   before(async () => {
-    await build({
-      entryPoints: { cli: 'src/cli.ts' },
-      bundle: true,
-      platform: 'node',
-      target: 'node20',
-      format: 'esm',
-      packages: 'external',
-      outdir: '.build/cli-test',
-      outExtension: { '.js': '.mjs' },
-    });
+    await buildCli();
     folder = await mkdtemp(join(tmpdir(), 'rasterline-cli-'));
   });
   after(async () => {
