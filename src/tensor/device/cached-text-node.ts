@@ -1,10 +1,9 @@
 /** Short texts in the user's cache folder. */
 
-import { mkdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { StorageError } from '../errors.ts';
-import { cacheBase } from '../source/cache-folder-node.ts';
-import { writeWhole } from '../source/write-node.ts';
+import { cacheBase, writeCached } from '../source/cache-folder-node.ts';
 import type { CachedText } from './adapter.ts';
 
 /** The text of that name; nothing is opened yet. */
@@ -27,8 +26,7 @@ export function cachedText(name: string): CachedText {
     },
     async write(text) {
       try {
-        await mkdir(dirname(place), { recursive: true });
-        await writeWhole(place, new TextEncoder().encode(text));
+        await writeCached(place, text);
       } catch (error) {
         throw failed((error as Error).cause ?? error);
       }

@@ -5,12 +5,19 @@ import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { DeviceError } from '../errors.ts';
 import { draftBeside } from './drafts-node.ts';
+import { writeWhole } from './write-node.ts';
 
 /** `$XDG_CACHE_HOME/rasterline`, else `~/.cache/rasterline`. */
 export function cacheBase(): string {
   const configured = process.env.XDG_CACHE_HOME;
   const base = configured && isAbsolute(configured) ? configured : join(homedir(), '.cache');
   return join(base, 'rasterline');
+}
+
+/** A text in our cache, whole or not there, with the folders above it. */
+export async function writeCached(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeWhole(path, new TextEncoder().encode(text));
 }
 
 /**
