@@ -13,8 +13,9 @@ import { round } from './support.ts';
 /** RASTERLINE_SOAK scales both: 0.01 only shows that they run. */
 const SCALE = Number(process.env.RASTERLINE_SOAK ?? 1);
 const IMAGES = Math.ceil(1000 * SCALE);
-const FIRST = Math.ceil(50 * SCALE);
 const REQUESTS = Math.ceil(500 * SCALE);
+/** Images or requests after which it is looked at what is held. */
+const LOOKS = [50, 200, 500, 1000].map((count) => Math.ceil(count * SCALE));
 const CLIENTS = 16;
 
 /** Every fourth image ends otherwise: by an abort, an exception in `onLine`, or memory that is refused. */
@@ -34,9 +35,9 @@ async function drawingRow(
 ): Promise<object> {
   const start = performance.now();
   const ended: Record<string, number> = {};
-  let before = held(model.runtime);
+  const looks = new Looks(model.runtime);
   for (let image = 0; image < IMAGES; image++) {
-    if (image === FIRST) before = held(model.runtime);
+    looks.after(image);
     const how = image % 4 === 3 ? ENDS[Math.floor(image / 4) % ENDS.length]! : 'drawn';
     const controller = new AbortController();
     const options: GenerateOptions<LlamaGenPrompt> = {
@@ -57,7 +58,7 @@ async function drawingRow(
     if (end !== how) throw new Error(`soak: expected image ${image} to end by ${how}, got ${end}`);
     ended[end] = (ended[end] ?? 0) + 1;
   }
-  return { soak: 'generate', ...ended, ...growth(before, held(model.runtime)), seconds: secondsSince(start) };
+  return { soak: 'generate', ...ended, ...looks.after(IMAGES), seconds: secondsSince(start) };
 }
 
 /** Every request is answered with its own picture, or has been cut off by its client. */
@@ -72,7 +73,7 @@ async function serverRow(model: ImageModel<LlamaGenPrompt>): Promise<object> {
   const server = await serve(model, { port: 0, drawsClasses: true, queueImages: CLIENTS, atOnce: 8 });
   const counts = { right: 0, cutOff: 0, wrong: 0, lost: 0 };
   let next = 0;
-  let before = held(model.runtime);
+  const looks = new Looks(model.runtime);
   const ask = async (request: number): Promise<keyof typeof counts> => {
     const id = request % expected.length;
     const isCut = request % 7 === 3;
@@ -94,34 +95,42 @@ async function serverRow(model: ImageModel<LlamaGenPrompt>): Promise<object> {
   };
   const client = async () => {
     while (next < REQUESTS) {
-      if (next === Math.ceil(REQUESTS / 10)) before = held(model.runtime);
+      looks.after(next);
       counts[await ask(next++).catch(() => 'lost' as const)]++;
     }
   };
   await Promise.all(Array.from({ length: CLIENTS }, client));
   await server.close();
-  return { soak: 'serve', ...counts, ...growth(before, held(model.runtime)), seconds: secondsSince(start) };
+  return { soak: 'serve', ...counts, ...looks.after(REQUESTS), seconds: secondsSince(start) };
 }
 
-interface Held {
-  readonly gpuBytes: number;
-  readonly rssBytes: number;
-}
+/** What is held as a soak goes on: what levels off is warm, what does not is lost. */
+class Looks {
+  readonly #gpuBytes: number[] = [];
+  readonly #rssMb: number[] = [];
+  readonly #heapMb: number[] = [];
 
-/** After the garbage is gone, as far as Node can be asked to (`--expose-gc`). */
-function held({ liveBytes }: Runtime): Held {
-  globalThis.gc?.();
-  return { gpuBytes: liveBytes, rssBytes: process.memoryUsage.rss() };
-}
+  constructor(private readonly runtime: Runtime) {}
 
-function growth(before: Held, after: Held): object {
-  const percent = (name: keyof Held) => round((100 * (after[name] - before[name])) / before[name]);
-  return {
-    'GPU bytes': after.gpuBytes,
-    'GPU growth %': percent('gpuBytes'),
-    'RSS MB': round(after.rssBytes / 1e6),
-    'RSS growth %': percent('rssBytes'),
-  };
+  /** Looks, if it is time to, after the garbage is gone as far as Node can be asked to (`--expose-gc`). */
+  after(count: number): object {
+    if (LOOKS.includes(count)) {
+      for (let i = 0; i < 3; i++) globalThis.gc?.();
+      const { rss, heapUsed } = process.memoryUsage();
+      this.#gpuBytes.push(this.runtime.liveBytes);
+      this.#rssMb.push(rss / 1e6);
+      this.#heapMb.push(heapUsed / 1e6);
+    }
+    const growth = (values: readonly number[]) => round((100 * (values.at(-1)! - values[0]!)) / values[0]!);
+    const all = (values: readonly number[]) => values.map((value) => value.toFixed(1)).join(' ');
+    return {
+      after: LOOKS.slice(0, this.#rssMb.length).join(' '),
+      'GPU growth %': growth(this.#gpuBytes),
+      'RSS MB': all(this.#rssMb),
+      'RSS growth %': growth(this.#rssMb),
+      'heap MB': all(this.#heapMb),
+    };
+  }
 }
 
 function secondsSince(start: number): number {
