@@ -38,6 +38,8 @@ export class DrawingLoop {
   readonly queue: ImageQueue;
   #drawing: Promise<void> | undefined;
   #lastRunMs = 0;
+  #isEnding = false;
+  #stopWaiting = () => {};
 
   constructor(
     public model: ImageModel<object>,
@@ -49,6 +51,7 @@ export class DrawingLoop {
   /** False, and nothing is done, where the queue has no room. */
   add(jobs: readonly ImageJob[]): boolean {
     if (!this.queue.add(jobs)) return false;
+    if (this.queue.length >= this.options.atOnce) this.#stopWaiting();
     this.#start();
     return true;
   }
@@ -60,8 +63,10 @@ export class DrawingLoop {
     });
   }
 
-  /** Waits until nothing is waiting or drawn any more. */
+  /** Waits until nothing is waiting or drawn any more; from now on nobody comes. */
   async drained(): Promise<void> {
+    this.#isEnding = true;
+    this.#stopWaiting();
     while (this.#drawing) await this.#drawing;
   }
 
@@ -81,9 +86,15 @@ export class DrawingLoop {
   /** Until a run is full, or nobody has come for a while: clients that were answered together come again together. */
   async #gather(): Promise<void> {
     const { atOnce, gatherMs } = this.options;
-    for (let waiting = -1; waiting < this.queue.length && this.queue.length < atOnce; ) {
+    for (let waiting = -1; waiting < this.queue.length && this.queue.length < atOnce && !this.#isEnding; ) {
       waiting = this.queue.length;
-      await new Promise((wake) => setTimeout(wake, gatherMs));
+      await new Promise<void>((over) => {
+        const timer = setTimeout(over, gatherMs);
+        this.#stopWaiting = () => {
+          clearTimeout(timer);
+          over();
+        };
+      });
     }
   }
 
