@@ -1,7 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The public names. */
 
-export { type CacheOptions, type CachePlan, type EvictionPolicy, type PolicyName, planCache } from './cache/policy.ts';
+export {
+  type CacheOptions,
+  type CachePlan,
+  type EvictionPolicy,
+  type PlanSteps,
+  type PolicyName,
+  planCache,
+} from './cache/policy.ts';
 export { FATES, type Retention } from './cache/retention.ts';
 export type { ParallelOptions, SpeculateOptions } from './cache/step-options.ts';
 export type { FreeRun } from './compare/free-run.ts';

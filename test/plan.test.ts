@@ -3,7 +3,7 @@ import type { CacheOptions } from '../src/cache/policy.ts';
 import { generate } from '../src/generate.ts';
 import type { ImageModel } from '../src/models/image-model.ts';
 import { type FamilyModel, modelDefinition } from '../src/models/registry.ts';
-import { plan } from '../src/plan.ts';
+import { type PlanOptions, plan } from '../src/plan.ts';
 import { Runtime } from '../src/tensor/runtime.ts';
 import { luminaConfig, openLumina, splitCheckpoint } from './support/chameleon.ts';
 import { openGolden } from './support/golden.ts';
@@ -16,11 +16,15 @@ import { goldenConfig } from './support/trace.ts';
 const WORDS = { promptTokens: [[5, 6, 7], [8]] };
 
 /** Full and few lines, with guidance and without. */
-const RUNS: readonly { readonly cache: CacheOptions; readonly guided: boolean; readonly window?: number }[] = [
+const RUNS: readonly (Pick<PlanOptions, 'parallel' | 'speculate'> & {
+  readonly cache: CacheOptions;
+  readonly guided: boolean;
+})[] = [
   { cache: {}, guided: true },
   { cache: { policy: 'line-ar', budgetLines: 3 }, guided: true },
   { cache: { policy: 'line-ar', budgetLines: 3 }, guided: false },
-  { cache: { policy: 'line-ar', budgetLines: 6 }, guided: true, window: 3 },
+  { cache: { policy: 'line-ar', budgetLines: 6 }, guided: true, parallel: { window: 3 } },
+  { cache: { policy: 'line-ar', budgetLines: 3 }, guided: true, speculate: { tokens: 4 } },
 ];
 
 describe('plan', () => {
@@ -33,22 +37,21 @@ describe('plan', () => {
     using runtime = await Runtime.open({ driver: 'null' });
     using loaded = await open(runtime);
     assert.deepEqual(loaded.geometry, modelDefinition(model).geometry, 'the plan is of the same model');
-    for (const { cache, guided, window } of RUNS) {
-      const parallel = window === undefined ? {} : { parallel: { window } };
+    for (const { cache, guided, ...steps } of RUNS) {
       runtime.memory.peakBytes = 0;
-      await generate(loaded, { prompt, cache, ...parallel, guidanceScale: guided ? 2 : 1 });
+      await generate(loaded, { prompt, cache, ...steps, guidanceScale: guided ? 2 : 1 });
 
       const { totalBytes, ...parts } = await plan(model, {
         batch: 2,
         guided,
         cache,
-        ...parallel,
+        ...steps,
         dtype: 'f32',
         promptTokens: 3,
       });
 
       const off = totalBytes / runtime.peakBytes - 1;
-      const about = JSON.stringify({ off, took: runtime.peakBytes, totalBytes, ...parts, cache, guided, window });
+      const about = JSON.stringify({ off, took: runtime.peakBytes, totalBytes, ...parts, cache, guided, steps });
       assert.ok(Math.abs(off) < 0.02, about);
     }
   }

@@ -39,6 +39,7 @@ interface GenerateFlags extends CacheFlags, ModelFlags, SamplingFlags, AtOnceFla
   readonly size?: Required<ImageSize>;
   readonly firstImage?: number;
   readonly window?: number;
+  readonly speculate?: number;
   readonly out?: string;
   readonly from?: string;
   readonly journal?: string;
@@ -54,6 +55,11 @@ export function generateCommand(): Command {
     .option('--size <width x height>', 'in pixels, such as 1024x576, for models that draw several sizes', imageSize)
     .option('--first-image <number>', 'identity of the first image, to draw one of a batch alone (default: 0)', number)
     .option('--window <columns>', 'draw lines in parallel, each so many columns ahead of the next', number)
+    .option(
+      '--speculate <tokens>',
+      'draw the same in fewer steps, each of so many tokens: drafts, of which the right stay',
+      number,
+    )
     .option('--journal <file>', 'keep settings and tokens there, line by line, so that the run can be gone on with')
     .option('--resume <file>', 'go on with a run from its journal')
     .option('--from <picture>', 'draw a PNG of rasterline again; other options change what it was drawn with')
@@ -86,12 +92,13 @@ async function run(flags: GenerateFlags): Promise<void> {
   const sampling = { ...before?.sampling, ...samplingOf(flags), ...defined({ firstImage }) };
   const cache = { ...before?.cache, ...cacheOptions(flags) };
   const parallel = flags.window === undefined ? before?.parallel : { window: flags.window };
+  const speculate = flags.speculate === undefined ? undefined : { tokens: flags.speculate };
   const loaded = { ...before?.loaded, ...loadedAs(flags) };
   // everything that can be wrong with the options is said before a device is opened or a byte is loaded
   const definition = modelDefinition(name, loaded);
   if (loaded.dtype !== undefined) checkValue('dtype', DTYPE, loaded.dtype);
   resolveSampling(sampling, {});
-  planCache(cache, definition.grid, { parallel });
+  planCache(cache, definition.grid, { parallel, speculate });
   const isNew = !before || flags.classes !== undefined || flags.prompt !== undefined;
   const prompt = isNew ? await promptFor(definition, flags) : ({ ...before.prompt, ...flags.size } as Prompt);
   if ('classes' in prompt) expectClasses(prompt.classes, definition.classes);
@@ -121,7 +128,7 @@ async function run(flags: GenerateFlags): Promise<void> {
     };
     const atOnce = await imagesAtOnce(opened.model.runtime, files.length, { flags, name, cache, loaded });
     await drawAll(opened, {
-      options: { prompt, cache, signal, ...inParallel, ...sampling },
+      options: { prompt, cache, signal, ...inParallel, ...(speculate && { speculate }), ...sampling },
       ...{ files, atOnce, resumed, loaded: portable(loaded) },
       ...(journal !== undefined && {
         note: (done) => writeWhole(journal, Buffer.from(JSON.stringify({ ...settings, ...done }))),
@@ -147,7 +154,7 @@ async function recipeOf(file: string): Promise<Recipe> {
 
 /** Throws OptionError for options that would make it another run. */
 async function journalOf(file: string, flags: GenerateFlags): Promise<Journal> {
-  const { resume, journal, driver, atOnce, memory, ...others } = flags;
+  const { resume, journal, driver, atOnce, memory, speculate, ...others } = flags;
   const [other] = Object.keys(defined(others));
   if (other !== undefined || journal !== undefined)
     throw new OptionError(

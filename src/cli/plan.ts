@@ -21,6 +21,7 @@ interface PlanFlags extends CacheFlags {
   readonly paper?: boolean;
   readonly promptTokens: number;
   readonly window?: number;
+  readonly speculate?: number;
   readonly json?: boolean;
   readonly fit?: boolean;
   readonly driver: Driver;
@@ -36,6 +37,7 @@ export function planCommand(): Command {
     .option('--dtype <type>', 'storage of weights: f16, f32, int8 or int4', 'f16')
     .option('--prompt-tokens <count>', 'tokens of the longest prompt, for models that draw from text', number, 64)
     .option('--window <columns>', 'lines in parallel, each so many columns ahead of the next', number)
+    .option('--speculate <tokens>', 'steps of so many tokens, all but the first of them drafts', number)
     .option('--all', 'every preset')
     .option('--paper', "the paper's memory rows beside ours, all six models")
     .option('--fit', 'against what the device here holds in one binding, and say what would fit')
@@ -50,12 +52,22 @@ export function planCommand(): Command {
     if (flags.paper) return void console.log(`${await paperTable()}\n\n${PAPER_NOTE}`);
     const { batch, guided, dtype, promptTokens, memory, driver } = flags;
     const parallel = flags.window === undefined ? {} : { parallel: { window: flags.window } };
+    const speculate = flags.speculate === undefined ? {} : { speculate: { tokens: flags.speculate } };
     const names = flags.all ? MODEL_NAMES : [flags.model];
     using fit = flags.fit ? await Runtime.open({ driver }) : undefined;
     const room = { ...(fit && { fit }), ...(memory !== undefined && { memoryBytes: memory }) };
     const plans = await Promise.all(
       names.map((name) =>
-        plan(name, { batch, guided, dtype, promptTokens, cache: cacheOptions(flags), ...parallel, ...room }),
+        plan(name, {
+          batch,
+          guided,
+          dtype,
+          promptTokens,
+          cache: cacheOptions(flags),
+          ...parallel,
+          ...speculate,
+          ...room,
+        }),
       ),
     );
     if (flags.json) return void console.log(JSON.stringify(flags.all ? plans : plans[0], undefined, 2));
