@@ -28,12 +28,14 @@ let runtime: WorkerRuntime | undefined;
 let kept: (Opened & { readonly key: string }) | undefined;
 
 /** The model of the settings, loaded unless it is there. */
-export async function openModel(settings: Settings, { files, vqFiles, token, signal, onProgress }: OpenOptions): Promise<Opened> {
+export async function openModel(settings: Settings, { files, vqFiles, textFiles, token, signal, onProgress }: OpenOptions): Promise<Opened> {
   const { model: name, configuration, dtype } = settings;
   const checkpoint = place('checkpoint', settings.checkpoint, files);
   const vq = place('VQ tokenizer', settings.vq, vqFiles);
-  const sources = { ...(checkpoint && { checkpoint }), ...(vq && { vq }) };
-  const key = JSON.stringify([name, configuration, settings.checkpoint, settings.vq, dtype, [...files, ...vqFiles].map(identity)]);
+  const textEncoder = place('text encoder', settings.textEncoder, textFiles);
+  const sources = { ...(checkpoint && { checkpoint }), ...(vq && { vq }), ...(textEncoder && { textEncoder }) };
+  const named = [name, configuration, settings.checkpoint, settings.vq, settings.textEncoder, dtype];
+  const key = JSON.stringify([...named, [...files, ...vqFiles, ...textFiles].map(identity)]);
   if (kept?.key === key) return kept;
   await kept?.model.dispose();
   kept = undefined;

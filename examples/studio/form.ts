@@ -1,15 +1,16 @@
 /** The form: what it is filled with, what it holds, and what that costs. */
 
+import { MODEL_NAMES } from 'rasterline';
 import { plan } from 'rasterline/plan';
 import classes from '../../checkpoints/emoji/classes.json';
 import { element, made, megabytes } from './dom.ts';
-import { isShipped, LEAST_LINES, modelOf, NAMES, OWN, POLICIES, type Settings, settingsOf, usesWords, withoutUnused } from './settings.ts';
+import { hasTextEncoder, isShipped, LEAST_LINES, modelOf, OWN, POLICIES, type Settings, settingsOf, usesWords, withoutUnused } from './settings.ts';
 
 const form = element<HTMLFormElement>('#settings');
 
 /** Fills the form from the address. What is wrong there is told, now and when another link is opened in this page. */
 export function openForm(tellWrong: (wrong: readonly string[]) => void): void {
-  const named = NAMES.map((name) => made('option', { value: name, textContent: isShipped(name) ? `${name} (in this page)` : name }));
+  const named = MODEL_NAMES.map((name) => made('option', { value: name, textContent: isShipped(name) ? `${name} (in this page)` : name }));
   field('model').append(...named, made('option', { value: OWN, textContent: 'another size of a family' }));
   field('policy').append(...POLICIES.map((name) => made('option', { textContent: name })));
   element('#subjects').append(...classes.map(({ short, name }) => made('option', { value: short, label: name })));
@@ -44,7 +45,7 @@ export function settings(): Settings {
     ...{ model: text('model') as Settings['model'], configuration: text('configuration'), subject: text('subject') },
     ...{ seed: Number(text('seed')), guidance: Number(text('guidance')), policy: text('policy') as Settings['policy'] },
     ...{ budget: Number(text('budget')), compare: field('compare').checked },
-    ...{ checkpoint: text('checkpoint'), vq: text('vq'), dtype: text('dtype') as Settings['dtype'] },
+    ...{ checkpoint: text('checkpoint'), vq: text('vq'), textEncoder: text('textEncoder'), dtype: text('dtype') as Settings['dtype'] },
   });
 }
 
@@ -52,12 +53,13 @@ export function settings(): Settings {
 export interface Secrets {
   readonly files: readonly File[];
   readonly vqFiles: readonly File[];
+  readonly textFiles: readonly File[];
   readonly token: string;
 }
 
 export function secrets(): Secrets {
   const picked = (name: string) => [...(field(name).files ?? [])];
-  return { files: picked('picked'), vqFiles: picked('pickedVq'), token: field('token').value.trim() };
+  return { files: picked('picked'), vqFiles: picked('pickedVq'), textFiles: picked('pickedText'), token: field('token').value.trim() };
 }
 
 /** Says what the choice costs, before anything is loaded. */
@@ -66,6 +68,7 @@ async function tell(): Promise<number | undefined> {
   const { model, policy, dtype, guidance } = chosen;
   element('#files').hidden = isShipped(model);
   element('#own').hidden = model !== OWN;
+  element('#encoder').hidden = !hasTextEncoder(chosen);
   const out = element<HTMLOutputElement>('#bytes');
   try {
     const hasWords = usesWords(chosen);

@@ -1,6 +1,6 @@
 /** What to draw, as the part of the address after `#` holds it, which a link shares. */
 
-import { type CacheOptions, type FamilyModel, MODEL_NAMES, type ModelName, type PolicyName, type Prompt } from 'rasterline';
+import { type CacheOptions, type FamilyModel, MODEL_NAMES as NAMES, type ModelName, type PolicyName, type Prompt } from 'rasterline';
 import classes from '../../checkpoints/emoji/classes.json';
 
 export interface Settings {
@@ -17,6 +17,8 @@ export interface Settings {
   /** Of models that are not in the page. */
   readonly checkpoint: string;
   readonly vq: string;
+  /** Of models that read captions by an encoder of its own. */
+  readonly textEncoder: string;
   readonly dtype: Dtype;
 }
 
@@ -26,9 +28,6 @@ type Dtype = 'f16' | 'f32' | 'int8' | 'int4';
 export const OWN = 'another size';
 export const POLICIES: readonly PolicyName[] = ['summary', 'line-ar', 'streaming', 'h2o', 'snapkv', 'r-kv', 'random'];
 export const LEAST_LINES = 3;
-
-/** Those that a page can draw: captions of LlamaGen need a text encoder larger than any page holds. */
-export const NAMES: readonly ModelName[] = MODEL_NAMES.filter((name) => !/^llamagen.*t2i/.test(name));
 
 /** What a setting is unless somebody says, and what it may be. */
 interface Setting<T> {
@@ -62,6 +61,7 @@ const SETTINGS: { readonly [Name in keyof Settings]: Setting<Settings[Name]> } =
   compare: { usual: true, expected: 'true or false', read: (given) => (given === 'true' ? true : given === 'false' ? false : undefined) },
   checkpoint: text(''),
   vq: text(''),
+  textEncoder: text(''),
   dtype: oneOf<Dtype>('f16', ['f16', 'int8', 'int4', 'f32']),
 };
 
@@ -97,6 +97,11 @@ const UNUSED: readonly { readonly names: readonly (keyof Settings)[]; readonly w
     words: 'The link names files or weights, and its model is in this page: they are not used.',
     isUsed: ({ model }) => !isShipped(model),
   },
+  {
+    names: ['textEncoder'],
+    words: 'The link names a text encoder, and its model has none of its own: it is not used.',
+    isUsed: hasTextEncoder,
+  },
   { names: ['configuration'], words: 'The link has a configuration, and its model has its own: it is not used.', isUsed: ({ model }) => model === OWN },
 ];
 
@@ -129,9 +134,20 @@ export function modelOf({ model, configuration }: Pick<Settings, 'model' | 'conf
 /** Whether a model draws from words; otherwise from classes. */
 export function usesWords(settings: Pick<Settings, 'model' | 'configuration'>): boolean {
   const { model } = settings;
-  if (model !== OWN) return !/^emoji$|^llamagen-/.test(model);
-  const given = modelOf(settings) as { readonly family?: unknown; readonly config?: { readonly condition?: { readonly kind?: unknown } } } | null;
-  return given?.family !== 'llamagen' || given.config?.condition?.kind === 'caption';
+  if (model !== OWN) return !/^emoji$|^llamagen-/.test(model) || hasTextEncoder(settings);
+  const { family } = (modelOf(settings) ?? {}) as { readonly family?: unknown };
+  return family !== 'llamagen' || hasTextEncoder(settings);
+}
+
+/** Whether a model reads captions by a text encoder whose files are its own. */
+export function hasTextEncoder({ model, configuration }: Pick<Settings, 'model' | 'configuration'>): boolean {
+  if (model !== OWN) return /^llamagen.*t2i/.test(model);
+  try {
+    const given = JSON.parse(configuration) as { readonly config?: { readonly condition?: { readonly kind?: unknown } } } | null;
+    return given?.config?.condition?.kind === 'caption';
+  } catch {
+    return false; // told where the configuration is read
+  }
 }
 
 export function promptOf(settings: Settings): Prompt {

@@ -111,6 +111,14 @@ export async function beforeWorkers(page: Page, first: string): Promise<void> {
   await page.route('**/assets/draws.js', own);
 }
 
+/** How many colors a canvas shows. */
+export async function colorsOf(page: Page, selector: string): Promise<number> {
+  return await page.locator(selector).evaluate((canvas: HTMLCanvasElement) => {
+    const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+    return new Set(new Uint32Array(data.buffer)).size;
+  });
+}
+
 /** What a canvas shows, as RGB. */
 export async function pixelsOf(page: Page, selector: string): Promise<number[]> {
   return await page

@@ -33,6 +33,20 @@ describe('the studio, in headless Chromium', () => {
     assert.equal(await page.inputValue('[name=checkpoint]'), 'hf:owner/name');
   });
 
+  it('offers the released models that read captions, with a place for their text encoder', async () => {
+    const { page, url } = studio;
+    const files = { checkpoint: 'hf:owner/gpt', vq: 'hf:owner/vq', textEncoder: 'hf:google/flan-t5-xl', dtype: 'int4' };
+    await visit(page, url, { model: 'llamagen-xl-t2i-512', subject: 'a lighthouse', budget: '8', ...files });
+    assert.equal(await page.innerText('#what span'), 'Words');
+    assert.equal(await page.inputValue('[name=textEncoder]'), files.textEncoder);
+    assert.ok(await page.isVisible('[name=pickedText]'));
+    assert.match(await page.innerText('#bytes'), /^8 of 32: .* in all$/);
+
+    await page.selectOption('[name=model]', 'janus-pro-1b');
+    await page.waitForFunction(() => document.querySelector('#bytes')?.textContent?.startsWith('8 of 24'));
+    assert.ok(await page.isHidden('[name=textEncoder]'));
+  });
+
   it('has a word for everything in a link that is wrong, and draws with what is usual instead', async () => {
     const { page, url } = studio;
     const wrong = {
@@ -50,9 +64,9 @@ describe('the studio, in headless Chromium', () => {
     assert.match(said, /its model is in this page: they are not used/);
     assert.match(said, /budget to 17; this model draws 16 lines/);
     const form = await page.evaluate(() => Object.fromEntries(new FormData(document.querySelector('form')!)));
-    const { picked: _, pickedVq: __, ...values } = form;
+    const { picked: _, pickedVq: __, pickedText: ___, ...values } = form;
     assert.deepEqual(values, {
-      ...{ model: 'emoji', configuration: '', checkpoint: '', vq: '', token: '', dtype: 'f16' },
+      ...{ model: 'emoji', configuration: '', checkpoint: '', vq: '', textEncoder: '', token: '', dtype: 'f16' },
       ...{ subject: 'no such thing', seed: '7', guidance: '2', policy: 'summary', budget: '16', compare: 'on' },
     });
     assert.equal(await saidOf(), 'There is no class ‘no such thing’. Choose one from the list, or give its number.');
