@@ -48,10 +48,10 @@ export async function generate<Prompt>(
   signal?.throwIfAborted();
 
   using condition = openCondition(model, prompt, sampling.guidanceScale > 1);
-  using decoder = await ImageDecoder.open(model, grid);
   using run = await openRun(model, { condition, grid, plans: [plan] }, (images) =>
     Sampler.open(runtime, images, { range, sampling, given: tokens }),
   );
+  using decoder = await ImageDecoder.open(model, grid);
   const { head, store } = run;
   const previews = new PreviewClock();
   const soFar = async (length: number) => (await head.read()).map((image) => image.slice(0, length));

@@ -11,7 +11,10 @@ const EMPTY = 128;
 
 type Decodes = Pick<ImageModel<never>, 'runtime' | 'patch' | 'imageTokens' | 'rounding' | 'decode'>;
 
-/** Decodes images one by one: the decoder is recorded once, and its memory does not grow with the batch. */
+/**
+ * Decodes images one by one: the decoder is recorded once, and its memory does not grow with the batch. Its kernels, which
+ * take longer to compile than those of a token, are compiled while tokens are drawn.
+ */
 export class ImageDecoder {
   /** Of half the lines, for previews; made with the first. */
   #half: Promise<ImageDecoder> | undefined;
@@ -29,12 +32,19 @@ export class ImageDecoder {
     const lineLength = columnsOf(grid);
     const codes = model.runtime.deferred([lines * lineLength], 'u32', 'codes of one image');
     try {
-      const program = await model.runtime.record('decode', () => model.decode(codes, { lines, lineLength }));
+      const program = await model.runtime.record('decode', () => model.decode(codes, { lines, lineLength }), {
+        ahead: true,
+      });
       return new ImageDecoder(model, grid, codes, program);
     } catch (error) {
       codes.dispose();
       throw error;
     }
+  }
+
+  /** Settles when it is compiled, for which `decode` waits. */
+  ready(): Promise<void> {
+    return this.program.ready();
   }
 
   /** Throws DecodeError, with the tokens, where the device fails, and the signal's reason. */
@@ -100,6 +110,7 @@ export class ImageDecoder {
   async #values(tokens: Uint32Array<ArrayBuffer>): Promise<Float32Array> {
     const { lineLength } = this.grid;
     const inPicture = tokens.filter((_, i) => i % lineLength < columnsOf(this.grid));
+    await this.ready();
     this.codes.write(inPicture.map((token) => token - this.model.imageTokens.first));
     this.program.run();
     return (await this.program.result.read()) as Float32Array;

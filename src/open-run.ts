@@ -105,14 +105,18 @@ export async function openRun<Logits, Drawing extends Head<Logits, unknown>>(
     const lanes = drawn ? [plan.speculated] : Array.from({ length: store.table.mostLanes }, (_, i) => i + 1);
     const several = lanes.map((count) => [`step of ${count}`, stepOf(count)]);
     const programs: readonly Program<ReturnType<Drawing['next']>>[] = Object.values(
-      await runtime.recordAll({
-        prefill: () => next(condition.embeddings(), 'prefill', promptLength),
-        ...(plan.window === grid.lineLength && !drawn ? alone : (Object.fromEntries(several) as typeof alone)),
-      }),
+      await runtime.recordAll(
+        {
+          prefill: () => next(condition.embeddings(), 'prefill', promptLength),
+          ...(plan.window === grid.lineLength && !drawn ? alone : (Object.fromEntries(several) as typeof alone)),
+        },
+        { ahead: true },
+      ),
     );
     for (const program of programs) own(program);
     const stores = [store, ...others] as const;
     for (const one of stores) await one.recordLineEnd();
+    for (const program of programs) await program.ready(); // compiled side by side with the ends of lines
     const [prefill, ...steps] = programs;
     const drafts = drawn && { drawn: own(new ReadBack(runtime, drawn)), lanes: plan.speculated };
     return new Run({ runtime, grid, condition, head, stores, prefill: prefill!, steps, drafts, owned });

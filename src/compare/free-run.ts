@@ -43,6 +43,7 @@ export async function freeRun<Prompt>(model: ImageModel<Prompt>, options: FreeRu
   using run = await openRun(model, { condition, grid, plans: [plan] }, (images) =>
     Sampler.open(runtime, images, { range, sampling, given: [] }),
   );
+  await decoder.ready(); // nothing is compiled while time is taken
   const { head, store } = run;
 
   const settled = () => orAborted(runtime.settled(), signal);

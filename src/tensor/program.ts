@@ -1,7 +1,7 @@
 /** A recorded list of dispatches: pipelines, bind groups and memory are made once, then it is only re-encoded. */
 
 import type { Counters } from './counters.ts';
-import { DisposedError } from './errors.ts';
+import { assert, DisposedError } from './errors.ts';
 import type { Faults } from './faults.ts';
 import type { Memory, Region } from './memory.ts';
 import type { CompiledKernel, Pipelines } from './pipelines.ts';
@@ -11,7 +11,7 @@ import type { WorkQueue } from './work-queue.ts';
 
 /** A dispatch as it is encoded. */
 export interface Encoded {
-  readonly pipeline: GPUComputePipeline;
+  readonly kernel: CompiledKernel;
   readonly bindGroup: GPUBindGroup;
   readonly x: number;
   readonly y: number;
@@ -40,16 +40,20 @@ export class Program<T = unknown> {
     readonly result: T,
     private readonly parts: {
       readonly encoded: readonly Encoded[];
-      readonly compiled: readonly CompiledKernel[];
       /** All that it reads or writes; its own, which share buffers; and those buffers. */
       readonly used: ReadonlySet<Region>;
       readonly regions: readonly Region[];
       readonly buffers: readonly Region[];
     },
   ) {
-    for (const { users } of [...parts.used, ...parts.compiled]) users.add(this);
+    for (const { users } of this.#held()) users.add(this);
     const workgroups = parts.encoded.reduce((sum, { x, y, z }) => sum + x * y * z, 0);
     this.timed = runtime.queue.timedAs(`${label}, ${parts.encoded.length} dispatches of ${workgroups}`);
+  }
+
+  /** Settles when all its kernels are compiled, which most recordings wait for; rejects with the DeviceError of one that is not. */
+  async ready(): Promise<void> {
+    await Promise.all(this.parts.encoded.map(({ kernel }) => kernel.ready));
   }
 
   /** Number of dispatches of one run. */
@@ -72,8 +76,10 @@ export class Program<T = unknown> {
     if (this.#disposed) throw new DisposedError(`${this.label}: expected a program, but it was disposed`);
     let pipeline: GPUComputePipeline | undefined;
     for (const step of this.parts.encoded) {
-      if (step.pipeline !== pipeline) pass.setPipeline(step.pipeline);
-      pipeline = step.pipeline;
+      const { pipeline: next, key } = step.kernel;
+      assert(next, key); // `ready` has been awaited
+      if (next !== pipeline) pass.setPipeline(next);
+      pipeline = next;
       pass.setBindGroup(0, step.bindGroup);
       pass.dispatchWorkgroups(step.x, step.y, step.z);
     }
@@ -82,22 +88,22 @@ export class Program<T = unknown> {
 
   /** One line a dispatch: the kernel's key and its workgroups. */
   listing(): readonly string[] {
-    return this.parts.encoded.map(({ x, y, z }, i) => `${this.parts.compiled[i]!.key} @ ${x} x ${y} x ${z}`);
+    return this.parts.encoded.map(({ kernel, x, y, z }) => `${kernel.key} @ ${x} x ${y} x ${z}`);
   }
 
   /** Throws what WebGPU had against its memory or its runs; see `Faults`. */
   expectNoFault(): void {
     const { buffers, used } = this.parts;
-    this.runtime.faults.expectNone([...used, ...buffers, buffers, this]);
+    this.runtime.faults.expectNone([...buffers, ...used, buffers, this]); // the cause before what follows of it
   }
 
   /** Frees the memory of everything made inside the recording. Idempotent. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    const { used, compiled, regions, buffers } = this.parts;
+    const { used, regions, buffers } = this.parts;
+    for (const { users } of this.#held()) users.delete(this);
     for (const region of used) this.runtime.memory.release(region, this);
-    for (const { users } of compiled) users.delete(this);
     for (const region of buffers) this.runtime.memory.free(region);
     for (const region of regions) region.state = 'disposed';
     for (const cause of [this, buffers, ...regions]) this.runtime.faults.forget(cause);
@@ -105,5 +111,10 @@ export class Program<T = unknown> {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** What lives as long as it does. */
+  #held(): readonly { readonly users: Set<object> }[] {
+    return [...this.parts.used, ...this.parts.encoded.map(({ kernel }) => kernel)];
   }
 }

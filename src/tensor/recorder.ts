@@ -1,7 +1,7 @@
 /** From what kernels ask for to a program: dispatches are collected, then memory is planned for what they make. */
 
 import { storedBytes } from './dtype.ts';
-import { assert, DeviceError, DisposedError } from './errors.ts';
+import { DeviceError, DisposedError } from './errors.ts';
 import { bindingDtypes } from './kernel.ts';
 import { type Region, virtualRegion } from './memory.ts';
 import type { CompiledKernel } from './pipelines.ts';
@@ -73,7 +73,6 @@ export class ProgramRecorder {
       const tensors = this.#dispatches.flatMap(({ tensors }) => Object.values(tensors));
       return new Program(this.runtime, this.label, result, {
         encoded,
-        compiled: this.#dispatches.map(({ compiled }) => compiled),
         used: new Set([...tensors, ...tensorsIn(result)].map(({ region }) => region)),
         regions: this.#regions,
         buffers,
@@ -87,11 +86,10 @@ export class ProgramRecorder {
 
   #bind({ compiled, tensors, workgroups: [x = 1, y = 1, z = 1] }: Dispatch): Encoded {
     const { device, counters } = this.runtime;
-    const { pipeline, layout, bindingNames, key } = compiled;
-    assert(pipeline, `${key}: not compiled`);
+    const { layout, bindingNames, key } = compiled;
     const entries = bindingNames.map((name, binding) => ({ binding, resource: { buffer: tensors[name]!.buffer } }));
     counters.bindGroups++;
-    return { pipeline, bindGroup: device.createBindGroup({ layout, entries, label: key }), x, y, z };
+    return { kernel: compiled, bindGroup: device.createBindGroup({ layout, entries, label: key }), x, y, z };
   }
 
   /** Gives every region a buffer, shared with those that are needed at other times. Fills `made`. */
@@ -141,6 +139,16 @@ function tensorsIn(value: unknown): readonly Tensor[] {
   return [];
 }
 
+/** The programs of `recordAll`, by name. */
+export type Recorded<Builds extends Readonly<Record<string, () => unknown>>> = {
+  readonly [Name in keyof Builds]: Program<ReturnType<Builds[Name]>>;
+};
+
+export interface RecordOptions {
+  /** Does not wait for the compiler: the program can run once it is `ready`. */
+  readonly ahead?: boolean;
+}
+
 /** A program that is recorded and has no memory yet. */
 export interface Draft {
   readonly label: string;
@@ -148,14 +156,15 @@ export interface Draft {
   readonly result: unknown;
 }
 
-/** Compiles all, then takes memory for all, or for none. */
+/** Compiles all, unless they are `ahead` of it; then takes memory for all, or for none. */
 export async function finishAll(
   host: ProgramHost,
   drafts: readonly Draft[],
+  ahead: boolean,
 ): Promise<Record<string, Program<unknown>>> {
   const programs: Record<string, Program<unknown>> = {};
   try {
-    for (const { recorder } of drafts) await recorder.compiled();
+    if (!ahead) for (const { recorder } of drafts) await recorder.compiled();
     host.faults.check();
     for (const { label, recorder, result } of drafts) programs[label] = recorder.finish(result);
     await host.faults.reported();

@@ -10,7 +10,7 @@ import { checkOptions } from './options.ts';
 import { Pipelines } from './pipelines.ts';
 import type { Program, ProgramHost } from './program.ts';
 import { ReadBack } from './read-back.ts';
-import { finishAll, ProgramRecorder } from './recorder.ts';
+import { finishAll, ProgramRecorder, type Recorded, type RecordOptions } from './recorder.ts';
 import { checkTensor, RUNTIME_OPTIONS, type RuntimeOptions } from './runtime-options.ts';
 import { count, describeShape, type Shape } from './shape.ts';
 import { type Candidate, Tensor } from './tensor.ts';
@@ -19,11 +19,6 @@ import { Tuning } from './tuning.ts';
 import { WorkQueue } from './work-queue.ts';
 
 export type { DriverKind, RuntimeOptions };
-
-/** The programs of `recordAll`, by name. */
-export type Recorded<Builds extends Readonly<Record<string, () => unknown>>> = {
-  readonly [Name in keyof Builds]: Program<ReturnType<Builds[Name]>>;
-};
 
 /**
  * An open device: the one owner of the `GPUDevice`, its buffers and its pipelines. Whoever opens it disposes of it.
@@ -155,15 +150,18 @@ export class Runtime implements ProgramHost {
    * Records what `build` dispatches, without running it. Tensors that `build` returns stay readable until the program is
    * disposed; all others made inside share memory. Throws DeviceError where a limit or the memory does not hold it.
    */
-  async record<T>(label: string, build: () => T): Promise<Program<T>> {
-    return (await this.recordAll({ [label]: build }))[label]!;
+  async record<T>(label: string, build: () => T, options: RecordOptions = {}): Promise<Program<T>> {
+    return (await this.recordAll({ [label]: build }, options))[label]!;
   }
 
   /**
    * Records several programs, by name, all or none: every limit is checked before any of them takes memory, and with it
    * the deferred tensors that they use.
    */
-  async recordAll<Builds extends Readonly<Record<string, () => unknown>>>(builds: Builds): Promise<Recorded<Builds>> {
+  async recordAll<Builds extends Readonly<Record<string, () => unknown>>>(
+    builds: Builds,
+    { ahead = false }: RecordOptions = {},
+  ): Promise<Recorded<Builds>> {
     this.check();
     const drafts = Object.entries(builds).map(([label, build]) => {
       assert(!this.#recorder, `${label}: a recording is open already`);
@@ -175,7 +173,7 @@ export class Runtime implements ProgramHost {
         this.#recorder = undefined;
       }
     });
-    return (await finishAll(this, drafts)) as Recorded<Builds>;
+    return (await finishAll(this, drafts, ahead)) as Recorded<Builds>;
   }
 
   /** Runs programs in order: one encoder, one compute pass, one submit. What goes wrong is the first one's fault. */
