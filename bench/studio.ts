@@ -1,6 +1,6 @@
 /**
  * `npm run bench:studio`: what the studio costs its page, in headless Chromium on SwiftShader: bytes of a first visit, blocks of
- * the main thread, and memory after 2 and after 20 pictures. Figures of time are this machine's. With a folder as argument it
+ * the main thread and frames of the page while it draws and while it rests, and memory after 2 and after 20 pictures. Figures of time are this machine's. With a folder as argument it
  * leaves screenshots there.
  */
 
@@ -24,22 +24,41 @@ await page.addInitScript(() => {
   new PerformanceObserver((list) => blocks.push(...list.getEntries().map(({ duration }) => duration))).observe({
     type: 'longtask',
   });
-  Object.assign(globalThis, { blocks });
+  const frames: number[] = [];
+  const onFrame = (time: number) => {
+    frames.push(time);
+    requestAnimationFrame(onFrame);
+  };
+  requestAnimationFrame(onFrame);
+  Object.assign(globalThis, { blocks, frames });
 });
+const seen = async (what: string) => {
+  const { blocks, frames } = await page.evaluate(() => {
+    const { blocks, frames } = globalThis as unknown as { blocks: number[]; frames: number[] };
+    return { blocks: blocks.splice(0), frames: frames.splice(0) };
+  });
+  const gaps = frames.slice(1).map((time, i) => time - frames[i]!);
+  gaps.sort((a, b) => a - b);
+  return {
+    what,
+    'longest block of the page, ms': Math.max(0, ...blocks),
+    'frames a second': Math.round((1000 * gaps.length) / gaps.reduce((sum, gap) => sum + gap, 0)),
+    'longest of 99 % of the frames, ms': Math.round(gaps[Math.floor(0.99 * gaps.length)] ?? 0),
+  };
+};
 await visit(page, browser.url, { subject: 'cherries', seed: '5', guidance: '1' });
-await page.evaluate(() => (globalThis as unknown as { blocks: number[] }).blocks.splice(0));
+await page.waitForTimeout(3000);
+const resting = await seen('resting');
 await page.click('#draw');
+await page.waitForFunction(() => document.querySelector('#kept .figures')?.textContent?.startsWith('Line 1 of'));
+const loading = await seen('loading and compiling');
 await page.waitForFunction(() => document.querySelector('#kept .figures')?.textContent?.startsWith('Line 9 of'));
 await shot('running');
 await page.waitForSelector('#shelf li:nth-child(2)');
+report('two pictures of the embedded model', [resting, loading, await seen('drawing')]);
 await shot('light');
-const blocks = await page.evaluate(() => (globalThis as unknown as { blocks: number[] }).blocks);
-report('first visit, two pictures of the embedded model', [
-  {
-    megabytes: browser.log.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6,
-    requests: browser.log.length,
-    'longest block of the page, ms': Math.max(0, ...blocks),
-  },
+report('first visit', [
+  { megabytes: browser.log.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6, requests: browser.log.length },
 ]);
 await page.setViewportSize({ width: 390, height: 844 });
 await page.emulateMedia({ colorScheme: 'dark' });

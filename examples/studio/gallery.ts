@@ -20,7 +20,7 @@ export function addToGallery({ settings, memory, figures, image, recipe }: Entry
   const { subject, seed } = settings;
   const canvas = made('canvas', { role: 'img', ariaLabel: `${subject}, ${memory}, seed ${seed}` });
   image.toCanvas(canvas);
-  const words = made('p', { title: figures }, made('b', { textContent: subject }), made('br', {}), `${memory}, seed ${seed}`);
+  const words = made('p', { title: figures }, made('b', { textContent: subject }), made('br', {}), `${memory}, seed\u00a0${seed}`);
   const item = made('li', {}, canvas, words);
   const button = (name: string, act: () => void) => {
     const one = made('button', { type: 'button', className: 'quiet', textContent: name, ariaLabel: `${name}: ${canvas.ariaLabel}` });

@@ -60,7 +60,7 @@ async function drawBoth(chosen: Settings, resume?: Resume): Promise<void> {
       const finished = await drawOne(chosen, { place, signal, before: resume?.place === place ? resume : undefined });
       addToGallery({ settings: chosen, memory: memoryName(place, chosen), ...finished });
     }
-    say([]);
+    say(['Drawn. The gallery keeps it with its settings.']);
   });
 }
 
@@ -142,7 +142,7 @@ async function fail(error: unknown): Promise<void> {
 }
 
 function memoryName(place: Place, { policy, budget }: Settings): string {
-  return place === 'full' ? 'everything remembered' : `${policy}, ${budget} lines`;
+  return place === 'full' ? 'everything remembered' : `${policy}, ${budget}\u00a0lines`;
 }
 
 function say(sentences: readonly string[], kind: 'bad' | '' = ''): void {
