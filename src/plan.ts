@@ -2,7 +2,7 @@
 
 import { CACHE_OPTIONS, type CacheOptions, planCache } from './cache/policy.ts';
 import { PARALLEL, type ParallelOptions, SPECULATE, type SpeculateOptions } from './cache/step-options.ts';
-import { scoredLanes, storeBytes, storeSlots } from './cache/store-shape.ts';
+import { rowBindingBytes, scoredLanes, storeBytes, storeSlots } from './cache/store-shape.ts';
 import { type Fit, type FittingOptions, fitOf } from './fit.ts';
 import { floatDtype } from './kernels/linear/weight.ts';
 import { BAND_BYTES } from './kernels/slabs.ts';
@@ -136,10 +136,11 @@ export function planner(
     const shape = { ...geometry, rows, dtype: floatDtype(dtype) };
     const slots = storeSlots(cachePlan, lineLength, condition);
     const kvBytes = storeBytes(shape, slots);
-    const slotBytes = 4 * geometry.layers * rows * geometry.kvHeads * slots * (1 + scoredLanes(cachePlan, lineLength));
+    const lanes = scoredLanes(cachePlan, lineLength);
+    const slotBytes = 4 * geometry.layers * rows * geometry.kvHeads * slots * (1 + lanes);
     const bytes = weightBytes(weights, dtype);
     const pass = passBytes(definition, { images: batch, rows, promptLength: condition, plan: cachePlan });
-    const rowBytes = storeBytes({ ...shape, layers: 1, rows: 1 }, slots) / 2; // keys; values are in another
+    const rowBytes = rowBindingBytes(shape, slots, lanes);
     return {
       model: name,
       rows,

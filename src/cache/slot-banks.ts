@@ -5,7 +5,7 @@ import type { Dtype } from '../tensor/dtype.ts';
 import { assert, DeviceError } from '../tensor/errors.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type StoreShape, storeBytes } from './store-shape.ts';
+import { rowBindingBytes, type StoreShape } from './store-shape.ts';
 
 export interface BankOptions {
   readonly slots: number;
@@ -79,7 +79,7 @@ export class SlotBanks {
     const { kvHeads, headDim, dtype, leftPadding } = this.shape;
     const { slots, scoredLanes, pairsRows } = this.options;
     const rows = leftPadding.length;
-    const rowBytes = storeBytes({ layers: 1, rows: 1, kvHeads, headDim, dtype }, slots) / 2;
+    const rowBytes = rowBindingBytes({ kvHeads, headDim, dtype }, slots, scoredLanes);
     const most = Math.floor(this.runtime.maxBindingBytes / rowBytes);
     if (most === 0) {
       throw new DeviceError(

@@ -47,3 +47,12 @@ export function storeBytes(
 ): number {
   return 2 * shape.layers * shape.rows * shape.kvHeads * slots * shape.headDim * ELEMENT_BYTES[shape.dtype];
 }
+
+/** The most that one binding has to hold of a row of a layer: its keys, values that take as much, or its scores. */
+export function rowBindingBytes(
+  shape: { readonly kvHeads: number; readonly headDim: number; readonly dtype: Dtype },
+  slots: number,
+  scoredLanes: number,
+): number {
+  return Math.max(storeBytes({ ...shape, layers: 1, rows: 1 }, slots) / 2, 4 * scoredLanes * shape.kvHeads * slots);
+}
