@@ -50,7 +50,14 @@ export async function connectWorker(
   return new WorkerRuntime(line, opened);
 }
 
-/** A runtime in a worker. */
+/**
+ * A runtime in a worker, from `connectWorker`.
+ *
+ * @example
+ * const runtime = await connectWorker(new Worker(new URL('./draws.js', import.meta.url), { type: 'module' }));
+ * const { liveBytes, counters } = await runtime.status();
+ * console.log(runtime.description, liveBytes, counters.dispatches);
+ */
 export class WorkerRuntime {
   #canvases = 0;
 
@@ -97,7 +104,15 @@ export class WorkerRuntime {
   }
 }
 
-/** A model in a worker. */
+/**
+ * A model in a worker, from `loadModel` of its runtime.
+ *
+ * @example
+ * const runtime = await connectWorker(new Worker(new URL('./draws.js', import.meta.url), { type: 'module' }));
+ * const model = await runtime.loadModel('emoji');
+ * const canvas = await runtime.adopt(document.querySelector('canvas')!.transferControlToOffscreen());
+ * await model.generate({ prompt: { classes: [187] }, canvas });
+ */
 export class WorkerModel<Prompt> {
   readonly name: string;
   readonly defaults: SamplingDefaults;

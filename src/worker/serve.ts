@@ -18,8 +18,7 @@ import { type Answer, type Listener, type LoadedModel, sentError, type Thread } 
  * `node:worker_threads` alike. Throws OptionError outside of a worker.
  *
  * @example
- * import { serveWorker } from 'rasterline/worker'; // in draws.js
- * serveWorker();
+ * serveWorker(); // all that draws.js does
  */
 export function serveWorker(): void {
   const endpoint = ownEndpoint();

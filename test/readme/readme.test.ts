@@ -18,7 +18,7 @@ function header(): string {
   const values = names.filter(({ kind }) => !isType(kind));
   return `
 import { readFile, writeFile } from 'node:fs/promises';
-import { ${names.map(({ kind, name }) => (isType(kind) ? `type ${name}` : name)).join(', ')} } from 'rasterline';
+${names.map(({ entry, kind, name }) => `import { ${isType(kind) ? `type ${name}` : name} } from '${entry}';`).join('\n')}
 declare const runtime: Runtime;
 declare const model: ImageModel<{ classes: number[] }>;
 declare const image: Awaited<ReturnType<typeof generate>>[number];

@@ -4,25 +4,36 @@ import { join } from 'node:path';
 /** A name that the package exports, as its declaration has it. */
 export interface PublicName {
   readonly name: string;
+  /** What it is imported from. */
+  readonly entry: string;
   readonly kind: string;
   /** The docstring without its asterisks; '' where there is none. */
   readonly doc: string;
   readonly isError: boolean;
 }
 
-/** Every name of src/index.ts. Throws for one whose declaration is not found. */
+/** Every name of the package and of its parts with names of their own. Throws for one whose declaration is not found. */
 export function publicNames(): PublicName[] {
-  const index = readFileSync('src/index.ts', 'utf8');
-  return [...index.matchAll(/^export (?:type )?\{([^}]+)\} from '([^']+)';/gm)].flatMap(([, names, file]) =>
+  const own = declared('serve', 'src/serve/index.ts');
+  return [
+    ...namesOf('rasterline', 'src/index.ts'),
+    ...namesOf('rasterline/worker', 'src/worker.ts'),
+    { ...own, entry: 'rasterline/serve' },
+  ];
+}
+
+function namesOf(entry: string, index: string): PublicName[] {
+  const text = readFileSync(index, 'utf8');
+  return [...text.matchAll(/^export (?:type )?\{([^}]+)\} from '([^']+)';/gm)].flatMap(([, names, file]) =>
     names!
       .split(',')
       .map((name) => name.replace(/\btype\b/, '').trim())
       .filter(Boolean)
-      .map((name) => declared(name, join('src', file!))),
+      .map((name) => ({ ...declared(name, join('src', file!)), entry })),
   );
 }
 
-function declared(name: string, file: string): PublicName {
+function declared(name: string, file: string): Omit<PublicName, 'entry'> {
   const text = readFileSync(file, 'utf8');
   const again = new RegExp(
     `^export type \\{[^}]*\\b${name}\\b[^}]*\\} from '([^']+)'|^import .*\\b${name}\\b.* from '([^']+)'`,
