@@ -37,7 +37,6 @@ async function drawingRow(
   const ended: Record<string, number> = {};
   const looks = new Looks(model.runtime);
   for (let image = 0; image < IMAGES; image++) {
-    looks.after(image);
     const how = image % 4 === 3 ? ENDS[Math.floor(image / 4) % ENDS.length]! : 'drawn';
     const controller = new AbortController();
     const options: GenerateOptions<LlamaGenPrompt> = {
@@ -57,8 +56,9 @@ async function drawingRow(
     failing.heal();
     if (end !== how) throw new Error(`soak: expected image ${image} to end by ${how}, got ${end}`);
     ended[end] = (ended[end] ?? 0) + 1;
+    looks.after(image + 1);
   }
-  return { soak: 'generate', ...ended, ...looks.after(IMAGES), seconds: secondsSince(start) };
+  return { soak: 'generate', ...ended, ...looks.growth, seconds: secondsSince(start) };
 }
 
 /** Every request is answered with its own picture, or has been cut off by its client. */
@@ -93,15 +93,15 @@ async function serverRow(model: ImageModel<LlamaGenPrompt>): Promise<object> {
       ? 'right'
       : 'wrong';
   };
-  const client = async () => {
-    while (next < REQUESTS) {
-      looks.after(next);
-      counts[await ask(next++).catch(() => 'lost' as const)]++;
-    }
+  const client = async (last: number) => {
+    while (next < last) counts[await ask(next++).catch(() => 'lost' as const)]++;
   };
-  await Promise.all(Array.from({ length: CLIENTS }, client));
+  for (const last of LOOKS.filter((count) => count <= REQUESTS)) {
+    await Promise.all(Array.from({ length: CLIENTS }, () => client(last)));
+    looks.after(last); // nothing is drawn meanwhile
+  }
   await server.close();
-  return { soak: 'serve', ...counts, ...looks.after(REQUESTS), seconds: secondsSince(start) };
+  return { soak: 'serve', ...counts, ...looks.growth, seconds: secondsSince(start) };
 }
 
 /** What is held as a soak goes on: what levels off is warm, what does not is lost. */
@@ -113,21 +113,24 @@ class Looks {
   constructor(private readonly runtime: Runtime) {}
 
   /** Looks, if it is time to, after the garbage is gone as far as Node can be asked to (`--expose-gc`). */
-  after(count: number): object {
-    if (LOOKS.includes(count)) {
-      for (let i = 0; i < 3; i++) globalThis.gc?.();
-      const { rss, heapUsed } = process.memoryUsage();
-      this.#gpuBytes.push(this.runtime.liveBytes);
-      this.#rssMb.push(rss / 1e6);
-      this.#heapMb.push(heapUsed / 1e6);
-    }
-    const growth = (values: readonly number[]) => round((100 * (values.at(-1)! - values[0]!)) / values[0]!);
+  after(count: number): void {
+    if (!LOOKS.includes(count)) return;
+    for (let i = 0; i < 3; i++) globalThis.gc?.();
+    const { rss, heapUsed } = process.memoryUsage();
+    this.#gpuBytes.push(this.runtime.liveBytes);
+    this.#rssMb.push(rss / 1e6);
+    this.#heapMb.push(heapUsed / 1e6);
+  }
+
+  /** Over what there was at the first look. */
+  get growth(): object {
+    const percent = (values: readonly number[]) => round((100 * (values.at(-1)! - values[0]!)) / values[0]!); // one look at least
     const all = (values: readonly number[]) => values.map((value) => value.toFixed(1)).join(' ');
     return {
       after: LOOKS.slice(0, this.#rssMb.length).join(' '),
-      'GPU growth %': growth(this.#gpuBytes),
+      'GPU growth %': percent(this.#gpuBytes),
       'RSS MB': all(this.#rssMb),
-      'RSS growth %': growth(this.#rssMb),
+      'RSS growth %': percent(this.#rssMb),
       'heap MB': all(this.#heapMb),
     };
   }
