@@ -9,7 +9,7 @@ import { openCondition } from './open-run.ts';
 import { resolveSampling } from './sampler.ts';
 import { callback, nested } from './tensor/checks.ts';
 import { checkOptions, checkValue, type OptionTable } from './tensor/options.ts';
-import { raceCandidates, type TunedProblem, type TuneProgress } from './tensor/race.ts';
+import type { TunedProblem, TuneProgress } from './tensor/race.ts';
 
 /** What is going to be drawn: kernels are chosen for its sizes. */
 export interface TuneOptions<Prompt> {
@@ -81,6 +81,7 @@ export async function tune<Prompt>(model: ImageModel<Prompt>, given: TuneOptions
     () => model.logits(model.embed(token, rows), store.decode, 1),
     () => model.decode(codes, { ...grid, lineLength: columns }),
   ];
+  const { raceCandidates } = await import('./tensor/race.ts'); // who draws need not fetch it
   const problems = await raceCandidates(runtime, builds, {
     ...(onProgress && { onProgress }),
     ...(signal && { signal }),
