@@ -99,6 +99,26 @@ describe('a runtime', () => {
     assert.equal((await generate(model, { prompt: PROMPT })).length, 1);
   });
 
+  it('draws lines while what makes pixels of them is still being compiled', async () => {
+    using runtime = await Runtime.open({ driver: 'null' });
+    using model = await tinyModel(runtime);
+    const { device } = runtime;
+    const compile = device.createComputePipelineAsync.bind(device);
+    let go = () => {};
+    const drawn = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    device.createComputePipelineAsync = async (descriptor) => {
+      if (descriptor.label?.startsWith('conv')) await drawn;
+      return await compile(descriptor);
+    };
+
+    const onLine = ({ line }: LineProgress) => void (line === 2 && go());
+    const images = await generate(model, { prompt: PROMPT, onLine });
+
+    assert.equal(images.length, 1);
+  });
+
   it('hands all tokens on when no pixels can be made of them, frees everything, and draws on', async () => {
     using host = await Runtime.open({ driver: 'null' });
     const { device, failNext, heal } = failingDevice(host.device);

@@ -36,7 +36,13 @@ async function demo({ driver, out, seed }: DemoFlags): Promise<void> {
   try {
     using runtime = await Runtime.open({ driver });
     console.log(`driver: ${runtime.description}`);
+    const openedMs = performance.now();
     using model = await loadModel(runtime, 'emoji', { signal });
+    const loadedMs = performance.now();
+    let firstLineMs: number | undefined;
+    const onLine = () => {
+      firstLineMs ??= performance.now();
+    };
     const classes = await classIds('emoji', EMOJI);
     console.log(`drawing ${EMOJI.join(', ')}, ${SETTINGS.length} times`);
     const runs: MeasuredRun[] = [];
@@ -45,13 +51,17 @@ async function demo({ driver, out, seed }: DemoFlags): Promise<void> {
         await measuredRun(
           model,
           { label: `${cache.policy} ${cache.budgetLines}` },
-          { prompt: { classes }, seed, signal, cache },
+          { prompt: { classes }, seed, signal, cache, onLine },
         ),
       );
     const { lines } = model.grid({ classes });
     await writeWhole(
       out,
       encodePng(contactSheet(runs.map(({ images }, i) => ({ images, keptLines: SETTINGS[i]!.budgetLines, lines })))),
+    );
+    const seconds = (ms = 0) => (ms / 1000).toFixed(2);
+    console.log(
+      `\nfirst line ${seconds(firstLineMs)} s after the start: device open at ${seconds(openedMs)} s, model loaded at ${seconds(loadedMs)} s`,
     );
     console.log(`\n${table([HEADER, ...runs.map((run, i) => row(run, SETTINGS[i]!, lines, runs[0]!))])}\n\n${out}`);
   } finally {

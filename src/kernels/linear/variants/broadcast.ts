@@ -14,12 +14,16 @@ export const broadcast: LinearVariant = {
 
   tiles({ rows, blocks, dtype }, { kind, subgroupSize }) {
     if (subgroupSize === undefined || !SUBGROUPS.includes(subgroupSize)) return [];
-    const TILE = rowTile(rows);
     const WIDTH = Math.max(CHUNK, subgroupSize);
+    const tile = (TILE: number, UNITS: number) => ({ TILE, UNITS, WIDTH, SUBGROUP: subgroupSize });
+    const TILE = rowTile(rows);
     // SwiftShader pays for every broadcast, lavapipe for every instruction when it compiles
-    const units =
-      kind === 'swiftshader' ? (blocks < 16 ? [4, 8] : [8, 4]) : isQuantized(dtype) || TILE < 8 ? [4, 2] : [2, 4];
-    return units.map((UNITS) => ({ TILE, UNITS, WIDTH, SUBGROUP: subgroupSize }));
+    const isSwift = kind === 'swiftshader';
+    const units = isSwift ? (blocks < 16 ? [4, 8] : [8, 4]) : isQuantized(dtype) || TILE < 8 ? [4, 2] : [2, 4];
+    const tiles = units.map((UNITS) => tile(TILE, UNITS));
+    // twice the code, and a third faster on both
+    if (rows <= TILE || blocks < 8) return tiles;
+    return isSwift ? [tile(16, blocks < 16 ? 4 : 8), ...tiles] : [...tiles, tile(16, 4)];
   },
 
   workgroups({ rows, blocks }, { TILE = 1, UNITS = 1, WIDTH = 1 }) {
