@@ -65,8 +65,10 @@ export async function generate<Prompt>(
     const progress: LineProgress = {
       ...{ line, lines: grid.lines, kvBytes: store.bytes, isPreviewDue: line < grid.lines && previews.isDue(decoded) },
       tokens: () => soFar(drawn),
-      preview: (of) =>
-        previews.timed(decoded, async () => await decoder.preview(someOf(await soFar(drawn), of), signal)),
+      preview: async (of) => {
+        await decoder.ready(); // what compiles once is no preview's cost
+        return await previews.timed(decoded, async () => await decoder.preview(someOf(await soFar(drawn), of), signal));
+      },
       retained: () => readRetention(store),
     };
     await orAborted(onLine?.(progress), signal);
