@@ -87,21 +87,35 @@ async function serverRow(model: ImageModel<LlamaGenPrompt>): Promise<object> {
       controller.abort();
       return 'cutOff';
     }
-    const { data } = (await response.json()) as { readonly data?: readonly { readonly b64_json: string }[] };
-    if (!data) return 'lost';
+    const { data, error } = (await response.json()) as {
+      readonly data?: readonly { readonly b64_json: string }[];
+      readonly error?: { readonly message: string };
+    };
+    if (!data) throw new Error(error?.message);
     return expected[id]!.equals(decode(Buffer.from(data[0]!.b64_json, 'base64')).data as Uint8Array)
       ? 'right'
       : 'wrong';
   };
+  const whyLost = new Set<string>();
+  const isLost = ({ message, cause }: Error): 'lost' => {
+    whyLost.add(`${message} ${(cause as Error | undefined)?.message ?? ''}`);
+    return 'lost';
+  };
   const client = async (last: number) => {
-    while (next < last) counts[await ask(next++).catch(() => 'lost' as const)]++;
+    while (next < last) counts[await ask(next++).catch(isLost)]++;
   };
   for (const last of LOOKS.filter((count) => count <= REQUESTS)) {
     await Promise.all(Array.from({ length: CLIENTS }, () => client(last)));
     looks.after(last); // nothing is drawn meanwhile
   }
   await server.close();
-  return { soak: 'serve', ...counts, ...looks.growth, seconds: secondsSince(start) };
+  return {
+    soak: 'serve',
+    ...counts,
+    ...looks.growth,
+    seconds: secondsSince(start),
+    ...(counts.lost > 0 && { why: [...whyLost].join() }),
+  };
 }
 
 /** What is held as a soak goes on: what levels off is warm, what does not is lost. */
