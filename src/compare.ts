@@ -2,7 +2,9 @@
 
 import { type CacheOptions, planCache } from './cache/policy.ts';
 import { PARALLEL, type ParallelOptions } from './cache/step-options.ts';
-import type { FreeRun } from './compare/free-run.ts';
+import { forcedRun } from './compare/forced-run.ts';
+import { type FreeRun, freeRun } from './compare/free-run.ts';
+import { keepReference, parallelRun } from './compare/parallel-run.ts';
 import { GENERATE_OPTIONS, MODEL } from './generate-options.ts';
 import type { GeneratedImage } from './generated-image.ts';
 import type { ImageModel } from './models/image-model.ts';
@@ -103,12 +105,6 @@ export async function compare<Prompt>(model: ImageModel<Prompt>, given: CompareO
       (_, i) => line * grid.lineLength + i,
     ),
   );
-  // who draws need not fetch what measures
-  const [{ freeRun }, { forcedRun }, { keepReference, parallelRun }] = await Promise.all([
-    import('./compare/free-run.ts'),
-    import('./compare/forced-run.ts'),
-    import('./compare/parallel-run.ts'),
-  ]);
   const full = await freeRun(model, { ...run, cache: {} });
   const forced = { ...run, temperature, given: tokens };
   using reference = hasParallel ? await keepReference(model, forced) : undefined;

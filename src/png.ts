@@ -1,7 +1,6 @@
 /** Pictures as PNG files, with what they were drawn from. */
 
-import { encode } from 'fast-png';
-import { pngTexts } from './png-text.ts';
+import { pngOf, pngTexts } from './png-chunks.ts';
 import { parseRecipe, type Recipe, recipeText } from './recipe.ts';
 import { instance, text, whole } from './tensor/checks.ts';
 import { FormatError } from './tensor/errors.ts';
@@ -39,9 +38,7 @@ export const PNG = instance<Uint8Array>('bytes (a Uint8Array)', () => Uint8Array
  * const url = URL.createObjectURL(new Blob([encodePng(image)], { type: 'image/png' }));
  */
 export function encodePng(image: Picture, recipe?: Recipe): Uint8Array<ArrayBuffer> {
-  const { width, height, pixels } = checkValue('image', IMAGE, image);
-  const chunks = recipe && { text: recipeText(recipe) };
-  return new Uint8Array(encode({ width, height, data: pixels, channels: 3, depth: 8, ...chunks }));
+  return pngOf(checkValue('image', IMAGE, image), recipe ? recipeText(recipe) : {});
 }
 
 /**
