@@ -56,7 +56,7 @@ export async function run(options: RunOptions): Promise<Finished> {
     onLine({ line: event.line, lines: event.lines, tokens: soFar, retention: await event.retained() });
     figures.textContent = `Line ${event.line} of ${event.lines}, ${rate(drawn, elapsedMs - previewMs)}`;
     // whoever watches sees half of the picture at least, on the slowest of drivers too
-    if (!event.isPreviewDue && event.line !== event.lines / 2) continue;
+    if (!event.isPreviewDue && event.line !== Math.ceil(event.lines / 2)) continue;
     const from = performance.now();
     const [preview] = await event.preview();
     previewMs += performance.now() - from;
