@@ -67,6 +67,24 @@ describe('a run whose device is lost', () => {
     devices.dispose();
   });
 
+  it('is the undisturbed one with several tokens a step too', async () => {
+    for (const steps of [{ parallel: { window: 3 } }, { speculate: { tokens: 3 } }]) {
+      const options = { ...OPTIONS, cache: { budgetLines: 6 }, ...steps };
+      using model = await tinyModel(await testRuntime());
+      const whole = await generate(model, options);
+      const devices = new Devices();
+      const onLine = ({ line }: LineProgress) => {
+        if (line === 4) devices.last.failing.lose();
+      };
+      assert.deepEqual(
+        await generateAndRecover(await devices.open(), { ...options, onLine, reload: devices.open }),
+        whole,
+      );
+      assert.equal(devices.opened.length, 2);
+      devices.dispose();
+    }
+  });
+
   it('is the undisturbed one after any faults at any lines, gone on with from the tokens of its lines', async () => {
     const fault = fc.record({ what: fc.constantFrom(...FAULTS), line: fc.integer({ min: 1, max: LINES }) });
     const check = async (faults: readonly { readonly what: Fault; readonly line: number }[]) => {
