@@ -12,8 +12,7 @@ import { encodePng, readRecipe } from '../src/png.ts';
 import { recipeFor } from '../src/recipe-for.ts';
 import { OptionError } from '../src/tensor/errors.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
-import { testRuntime } from './support/runtime.ts';
-import { tinyModel } from './support/tiny-model.ts';
+import { useTinyModel } from './support/use-tiny-model.ts';
 
 const LINE = 8;
 const PROMPT = { classes: [3] };
@@ -21,11 +20,10 @@ const PROMPT = { classes: [3] };
 describe('draw', () => {
   let runtime: Runtime;
   let model: ImageModel<LlamaGenPrompt>;
-  before(async () => {
-    runtime = await testRuntime();
-    model = await tinyModel(runtime);
+  useTinyModel((opened) => {
+    model = opened;
+    runtime = opened.runtime;
   });
-  after(() => model.dispose());
 
   it('gives an event for every line and then the images that generate gives', async () => {
     const events: string[] = [];

@@ -8,19 +8,18 @@ import type { Counters } from '../src/tensor/counters.ts';
 import { DeviceError, DisposedError, OptionError } from '../src/tensor/errors.ts';
 import { Runtime } from '../src/tensor/runtime.ts';
 import { openGolden } from './support/golden.ts';
-import { testRuntime } from './support/runtime.ts';
 import { tinyModel } from './support/tiny-model.ts';
+import { useTinyModel } from './support/use-tiny-model.ts';
 
 const GREEDY = { temperature: 0, topK: 0 } as const;
 
 describe('generate', () => {
   let runtime: Runtime;
   let model: ImageModel<LlamaGenPrompt>;
-  before(async () => {
-    runtime = await testRuntime();
-    model = await tinyModel(runtime);
+  useTinyModel((opened) => {
+    model = opened;
+    runtime = opened.runtime;
   });
-  after(() => model.dispose());
 
   const draw = async (
     options: Omit<GenerateOptions<LlamaGenPrompt>, 'prompt'> & { readonly classes?: readonly number[] } = {},

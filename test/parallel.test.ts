@@ -11,8 +11,7 @@ import { OptionError } from '../src/tensor/errors.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
 import { luminaConfig, openLumina, splitCheckpoint } from './support/chameleon.ts';
 import { openGolden } from './support/golden.ts';
-import { testRuntime } from './support/runtime.ts';
-import { tinyModel } from './support/tiny-model.ts';
+import { useTinyModel } from './support/use-tiny-model.ts';
 
 const PROMPT = { classes: [3, 5] };
 const WAVE = { lines: 8, lineLength: 8, window: 3, hasLineEnd: false };
@@ -20,11 +19,10 @@ const WAVE = { lines: 8, lineLength: 8, window: 3, hasLineEnd: false };
 describe('lines in parallel', () => {
   let runtime: Runtime;
   let model: ImageModel<LlamaGenPrompt>;
-  before(async () => {
-    runtime = await testRuntime();
-    model = await tinyModel(runtime);
+  useTinyModel((opened) => {
+    model = opened;
+    runtime = opened.runtime;
   });
-  after(() => model.dispose());
 
   const draw = (options: Partial<GenerateOptions<LlamaGenPrompt>>) =>
     generate(model, { prompt: PROMPT, seed: 8, topK: 40, ...options });

@@ -9,8 +9,7 @@ import { OptionError } from '../src/tensor/errors.ts';
 import type { Runtime } from '../src/tensor/runtime.ts';
 import { luminaConfig, openLumina, splitCheckpoint } from './support/chameleon.ts';
 import { openGolden } from './support/golden.ts';
-import { testRuntime } from './support/runtime.ts';
-import { tinyModel } from './support/tiny-model.ts';
+import { useTinyModel } from './support/use-tiny-model.ts';
 
 const PROMPT = { classes: [3] };
 const LINES = 8;
@@ -32,11 +31,10 @@ const CASES: readonly (readonly [string, Options])[] = [
 describe('drafts', () => {
   let runtime: Runtime;
   let model: ImageModel<LlamaGenPrompt>;
-  before(async () => {
-    runtime = await testRuntime();
-    model = await tinyModel(runtime);
+  useTinyModel((opened) => {
+    model = opened;
+    runtime = opened.runtime;
   });
-  after(() => model.dispose());
 
   const draw = (options: Options) => generate(model, { prompt: PROMPT, seed: 8, ...options });
   const tokens = async (options: Options) => (await draw(options)).map((image) => [...image.tokens]);
