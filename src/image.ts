@@ -49,11 +49,10 @@ export class ImageDecoder {
 
   /** Throws DecodeError, with the tokens, where the device fails, and the signal's reason. */
   async decode(images: readonly Uint32Array<ArrayBuffer>[], signal?: AbortSignal): Promise<GeneratedImage[]> {
-    const width = columnsOf(this.grid) * this.model.patch;
-    const height = this.grid.lines * this.model.patch;
+    const size = this.#size;
     try {
       const all = await this.#pixels(images, signal);
-      return all.map((pixels, i) => new GeneratedImage({ width, height, pixels, tokens: images[i]! })); // as many
+      return all.map((pixels, i) => new GeneratedImage({ ...size, pixels, tokens: images[i]! })); // as many
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
       throw new DecodeError(error.message, images, { cause: error });
@@ -69,9 +68,7 @@ export class ImageDecoder {
    */
   async preview(images: readonly Uint32Array<ArrayBuffer>[], signal?: AbortSignal): Promise<GeneratedImage[]> {
     const { lines, lineLength } = this.grid;
-    const { patch } = this.model;
-    const width = columnsOf(this.grid) * patch;
-    const height = lines * patch;
+    const { width, height } = this.#size;
     const drawnLines = (images[0]?.length ?? 0) / lineLength;
     const decoded = this.previewLines(drawnLines);
     // undrawn lines repeat the drawn ones, so that they have the same statistics
@@ -82,7 +79,7 @@ export class ImageDecoder {
     const all = await decoder.#pixels(filled, signal);
     return all.map((own, i) => {
       const pixels = new Uint8Array(height * width * 3).fill(EMPTY);
-      pixels.set(own.subarray(0, drawnLines * patch * width * 3));
+      pixels.set(own.subarray(0, drawnLines * this.model.patch * width * 3));
       return new GeneratedImage({ width, height, pixels, tokens: images[i]! }); // as many
     });
   }
@@ -96,6 +93,11 @@ export class ImageDecoder {
   #ofHalf(): Promise<ImageDecoder> {
     this.#half ??= ImageDecoder.open(this.model, { ...this.grid, lines: halfOf(this.grid.lines) });
     return this.#half;
+  }
+
+  /** Of a whole picture, in pixels. */
+  get #size(): { readonly width: number; readonly height: number } {
+    return { width: columnsOf(this.grid) * this.model.patch, height: this.grid.lines * this.model.patch };
   }
 
   async #pixels(images: readonly Uint32Array<ArrayBuffer>[], signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>[]> {
