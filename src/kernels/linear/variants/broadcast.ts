@@ -5,25 +5,25 @@
  */
 
 import { type Constants, subgroupKernel, unroll } from '../../../tensor/kernel.ts';
-import { CHUNK, isQuantized, LANES, SUBGROUPS } from '../weight.ts';
+import { CHUNK, LANES, SUBGROUPS } from '../weight.ts';
 import { BINDINGS, declarations, readScale, readWeight, SEGMENTS, store, sumChunk, units, walk } from '../wgsl.ts';
 import { type LinearVariant, rowTile } from './variant.ts';
 
 export const broadcast: LinearVariant = {
   kernel: /* @__PURE__ */ subgroupKernel('linear.broadcast', { x: 'read f32', ...BINDINGS }, body),
 
-  tiles({ rows, blocks, dtype }, { kind, subgroupSize }) {
+  tiles({ rows, blocks }, { kind, subgroupSize }) {
     if (subgroupSize === undefined || !SUBGROUPS.includes(subgroupSize)) return [];
     const WIDTH = Math.max(CHUNK, subgroupSize);
     const tile = (TILE: number, UNITS: number) => ({ TILE, UNITS, WIDTH, SUBGROUP: subgroupSize });
     const TILE = rowTile(rows);
-    // SwiftShader pays for every broadcast, lavapipe for every instruction when it compiles
     const isSwift = kind === 'swiftshader';
-    const units = isSwift ? (blocks < 16 ? [4, 8] : [8, 4]) : isQuantized(dtype) || TILE < 8 ? [4, 2] : [2, 4];
-    const tiles = units.map((UNITS) => tile(TILE, UNITS));
-    // twice the code, and a third faster on both
+    const [UNITS, others] = isSwift ? (blocks < 16 ? ([4, 8] as const) : ([8, 4] as const)) : ([4, 2] as const);
+    const tiles = [tile(TILE, UNITS), tile(TILE, others)];
     if (rows <= TILE || blocks < 8) return tiles;
-    return isSwift ? [tile(16, blocks < 16 ? 4 : 8), ...tiles] : [...tiles, tile(16, 4)];
+    // a third faster than two tiles; the largest takes lavapipe long to compile
+    const LARGER = [10, 12].find((size) => rows <= size) ?? 16;
+    return isSwift || LARGER < 16 ? [tile(LARGER, UNITS), ...tiles] : [...tiles, tile(LARGER, UNITS)];
   },
 
   workgroups({ rows, blocks }, { TILE = 1, UNITS = 1, WIDTH = 1 }) {
