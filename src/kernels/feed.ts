@@ -9,7 +9,7 @@
 
 import { defineKernel } from '../tensor/kernel.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { DRAFT_LANE, stepStruct } from './attention/slots.ts';
+import { laneOf, stepStruct } from './attention/slots.ts';
 
 export interface Feed {
   /** What is fed, u32 [B · lanes]. */
@@ -23,7 +23,7 @@ export interface FeedOptions {
   readonly lineLength: number;
   readonly lineEnd?: number;
   readonly lanes: number;
-  /** With drafts, see `DRAFT_LANE`. */
+  /** With drafts, see `laneOf`. */
   readonly drawn?: Tensor | undefined;
 }
 
@@ -52,7 +52,7 @@ const kernel = /* @__PURE__ */ defineKernel(
   },
   ({ LANES, LINE_END, DRAFTS }) => `${stepStruct(DRAFTS ? 1 : Number(LANES))}
 struct Sizes { count: u32, places: u32, lineLength: u32, images: u32 }
-${DRAFTS ? DRAFT_LANE : 'fn laneOf(image: u32, j: u32) -> Lane { return step.lanes[j]; }'}
+${laneOf(DRAFTS === true)}
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) at: vec3u) {
   if (at.x >= sizes.count) { return; }

@@ -12,7 +12,7 @@ export interface AttentionInputs {
   readonly rowOffsets: Tensor;
   readonly bank: SlotBank;
   readonly step: Tensor;
-  /** With drafts, see `DRAFT_LANE`. */
+  /** With drafts, see `laneOf`. */
   readonly drawn?: Tensor | undefined;
   /** [R · T, H · D], filled for the bank's rows. */
   readonly y: Tensor;

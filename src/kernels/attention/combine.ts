@@ -9,7 +9,7 @@
 
 import { defineKernel, unroll } from '../../tensor/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type AttentionShape, DRAFT_LANE, type SlotBank, stepStruct } from './slots.ts';
+import { type AttentionShape, laneOf, type SlotBank, stepStruct } from './slots.ts';
 
 export interface CombineInputs {
   /** [R · T · H, parts, D + 4]: o, then m and l. */
@@ -18,7 +18,7 @@ export interface CombineInputs {
   readonly weights: Tensor | undefined;
   readonly scores: Tensor | undefined;
   readonly step: Tensor;
-  /** With drafts, see `DRAFT_LANE`. */
+  /** With drafts, see `laneOf`. */
   readonly drawn: Tensor | undefined;
   readonly y: Tensor;
   readonly shape: AttentionShape;
@@ -79,9 +79,8 @@ const kernel = /* @__PURE__ */ defineKernel(
     sizes: 'uniform Sizes',
   },
   ({ SCORED, LANES, DRAFTS }) => `
-${SCORED ? stepStruct(Number(LANES)) : ''}
+${SCORED ? stepStruct(Number(LANES)) + laneOf(DRAFTS === true) : ''}
 struct Sizes { slots: u32, condition: u32, firstRow: u32, tokens: u32, span: u32, parts: u32, images: u32 }
-${DRAFTS ? DRAFT_LANE : ''}
 const VEC4S = DIM / 4u;
 const GROUP = HEADS / KV_HEADS;
 const THREADS = 64u;
@@ -120,12 +119,8 @@ fn main(
   ${
     SCORED
       ? `
-  ${
-    DRAFTS
-      ? `let own = laneOf(sizes.firstRow + group.z, group.y);
-  let observed = select(own.observed, 0, isDead(own));`
-      : 'let observed = step.lanes[group.y].observed;'
-  }
+  let own = laneOf(sizes.firstRow + group.z, group.y);
+  let observed = select(own.observed, 0, isDead(own));
   if (observed == 0) { return; }
   for (var s = sizes.condition + lane; s < step.extent; s += THREADS) {
     var sum = 0.0;

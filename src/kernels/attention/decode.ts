@@ -19,7 +19,7 @@
 import { type Constants, defineKernel, unroll } from '../../tensor/kernel.ts';
 import { type AttentionInputs, BINDINGS, common, put } from './append.ts';
 import { addScore, combine } from './combine.ts';
-import { DRAFT_LANE } from './slots.ts';
+import { laneOf } from './slots.ts';
 
 /** Weights that a workgroup keeps: with the reductions, less than 16 KB at any number of slots. */
 const MOST_WEIGHTS = 1024;
@@ -75,37 +75,28 @@ function attentionBody({ HEADS, KV_HEADS, DECODING, LANES, DRAFTS, SCORED, SPLIT
   const lanes = Number(LANES);
   const each = (piece: (g: number) => string) => unroll(group, piece);
   const inNoHole = Array.from({ length: lanes }, (_, j) => `!(s >= from${j} && s < step.lanes[${j}].end)`).join(' && ');
-  const observed = DRAFTS ? 'own.observed' : 'step.lanes[group.y].observed';
-  const ofLanes = `let position = sizes.condition + step.lanes[group.y].token - shift;
-  let extent = step.extent;
-  let live = min(max(extent, first) - first, sizes.span);
-  ${unroll(lanes, (j) => `if (${j}u <= group.y && step.lanes[${j}].slot - first < live) { put(lane, cell, row * LANES + ${j}u, head, step.lanes[${j}].slot, sizes.condition + step.lanes[${j}].token - shift); }`)}
-  let newest = step.lanes[group.y].slot;
-  ${unroll(lanes, (j) => `let from${j} = select(step.lanes[${j}].first, step.lanes[${j}].slot + 1, ${j}u <= group.y);`)}`;
-  const ofDrafts = `let own = laneOf(row, group.y);
+  const from = (j: number) =>
+    lanes === 1 ? 'own.slot + 1' : `select(step.lanes[${j}].first, step.lanes[${j}].slot + 1, ${j}u <= group.y)`;
+  const ofStep = `let own = laneOf(row, group.y);
   if (isDead(own)) { return; }
   let position = sizes.condition + own.token - shift;
-  let extent = step.extent;
-  let live = min(max(extent, first) - first, sizes.span);
+  let live = min(max(step.extent, first) - first, sizes.span);
   for (var j = 0u; j <= group.y; j++) {
     let older = laneOf(row, j);
     if (older.slot - first < live) { put(lane, cell, row * sizes.tokens + j, head, older.slot, sizes.condition + older.token - shift); }
   }
-  let newest = own.slot;
-  let from0 = newest + 1;`;
+  ${unroll(lanes, (j) => `let from${j} = ${from(j)};`)}`;
   const ofPrompt = `let position = group.y - min(group.y, shift);
-  let extent = group.y + 1;
-  let live = min(max(extent, first) - first, sizes.span);`;
+  let live = min(max(group.y + 1, first) - first, sizes.span);`;
   const storeWeights = `
-  if (${observed} > 0) {
+  if (own.observed > 0) {
     for (var i = lane; i < live; i += THREADS) {
       ${each((g) => `weights[((group.z * sizes.tokens + group.y) * HEADS + head * GROUP + ${g}u) * sizes.slots + first + i] = weight[${g}u * MOST + i];`)}
     }
   }`;
   const addScores = `
-  let observed = ${observed};
-  if (observed > 0) {
-    ${each((g) => `let share${g} = 1.0 / (sumOf(${g}u) * f32(GROUP * observed));`)}
+  if (own.observed > 0) {
+    ${each((g) => `let share${g} = 1.0 / (sumOf(${g}u) * f32(GROUP * own.observed));`)}
     for (var i = lane; i < live; i += THREADS) {
       let s = first + i;
       if (s < sizes.condition) { continue; }
@@ -115,7 +106,7 @@ function attentionBody({ HEADS, KV_HEADS, DECODING, LANES, DRAFTS, SCORED, SPLIT
     }
   }`;
   return `${put(lanes)}
-${DRAFTS && DECODING ? DRAFT_LANE : ''}
+${laneOf(DRAFTS === true)}
 const GROUP = HEADS / KV_HEADS;
 const PARTS = THREADS / VEC4S;
 var<workgroup> query: array<vec4f, GROUP * VEC4S>;
@@ -145,7 +136,7 @@ fn main(
   let shift = rowOffsets[2 * row + 1];
   let first = part * sizes.span;
   let token = row * sizes.tokens + group.y;
-  ${DECODING ? (DRAFTS ? ofDrafts : ofLanes) : ofPrompt}
+  ${DECODING ? ofStep : ofPrompt}
   for (var i = lane; i < GROUP * VEC4S; i += THREADS) {
     query[i] = turned(token * STRIDE + (head * GROUP + i / VEC4S) * VEC4S, position, i % VEC4S);
   }
@@ -156,7 +147,7 @@ fn main(
   for (var i = lane; i < live; i += THREADS) {
     let s = first + i;
     ${each((g) => `var score${g} = -3.0e38;`)}
-    var isLive = ${DECODING ? `s == newest || (s >= start && ${inNoHole})` : 's >= start || s == group.y'};
+    var isLive = ${DECODING ? `s == own.slot || (s >= start && ${inNoHole})` : 's >= start || s == group.y'};
     ${
       SUMMARIES
         ? `var bonus = 0.0;

@@ -93,10 +93,16 @@ struct Step {
 }`;
 
 /**
- * WGSL: lane `j` of a row in a step of drafts. The step holds the last token that the line feeds; how far an image is, and
+ * WGSL: lane `j` of a row. In a step of drafts the step holds the last token that the line feeds; how far an image is, and
  * so which token is the lane's, is in `drawn`, u32 [B]. A lane beyond the last token is dead, and draws nothing.
  */
-export const DRAFT_LANE = `
+export const laneOf = (isDrafts: boolean) => (isDrafts ? DRAFT_LANE : LANE);
+
+const LANE = `
+fn isDead(lane: Lane) -> bool { return false; }
+fn laneOf(row: u32, j: u32) -> Lane { return step.lanes[j]; }`;
+
+const DRAFT_LANE = `
 fn isDead(lane: Lane) -> bool { return lane.token > step.lanes[0].token; }
 fn laneOf(row: u32, j: u32) -> Lane {
   var lane = step.lanes[0];
