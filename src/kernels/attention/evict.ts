@@ -60,7 +60,7 @@ export function evict(options: EvictOptions): void {
     settleKernel,
     { keys, values, positions, ...(movesScores && scores), marks, step, sizes },
     { VEC4S: headDim / 4, SUMMARIES: summaries, MOVES_SCORES: movesScores },
-    [Math.ceil((headDim / 2 + 1) / THREADS), kvHeads, rows],
+    [1, kvHeads, rows],
   );
 }
 
@@ -164,7 +164,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }`,
 );
 
-/** One thread for 4 channels of keys or values, and one for what is not a channel: nothing is overwritten before it was read. */
+/** One thread for 4 channels of key and value: nothing is overwritten before it was read. What is not a channel is the first's. */
 const settleKernel = /* @__PURE__ */ defineKernel(
   'settle',
   {
@@ -177,32 +177,32 @@ const settleKernel = /* @__PURE__ */ defineKernel(
     sizes: BINDINGS.sizes,
   },
   ({ SUMMARIES, MOVES_SCORES }: Constants) => `${SHARED}
-fn load(isKey: bool, cell: u32, slot: u32, c: u32) -> vec4f {
-  if (isKey) { return keys_at((cell * VEC4S + c) * sizes.slots + slot); }
-  return values_at((cell * sizes.slots + slot) * VEC4S + c);
-}
-fn store(isKey: bool, cell: u32, slot: u32, c: u32, x: vec4f) {
-  if (isKey) { keys_put((cell * VEC4S + c) * sizes.slots + slot, x); }
-  else { values_put((cell * sizes.slots + slot) * VEC4S + c, x); }
+fn keyAt(cell: u32, slot: u32, c: u32) -> u32 { return (cell * VEC4S + c) * sizes.slots + slot; }
+fn valueAt(cell: u32, slot: u32, c: u32) -> u32 { return (cell * sizes.slots + slot) * VEC4S + c; }
+fn joined(mean: vec4f, had: u32, sum: vec4f, count: u32) -> vec4f {
+  let old = select(vec4f(0.0), mean, had > 0);
+  return old + (sum - f32(count) * old) / f32(had + count);
 }
 
-@compute @workgroup_size(${THREADS})
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let cell = id.z * groups.y + id.y;
-  let isChannel = id.x < 2u * VEC4S;
-  let isKey = id.x < VEC4S;
-  let c = id.x % VEC4S;
-  if (id.x > 2u * VEC4S) { return; }
+@compute @workgroup_size(VEC4S)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let cell = group.z * groups.y + group.y;
   let count = candidates();
   ${
     SUMMARIES
-      ? `var sums: array<vec4f, SUMMARIES>;
+      ? `var keySums: array<vec4f, SUMMARIES>;
+  var valueSums: array<vec4f, SUMMARIES>;
   var joining: array<u32, SUMMARIES>;
   for (var i = 0u; i < count; i++) {
     let summary = marks[fate(cell, i)];
     if (summary == STAYS) { continue; }
     joining[summary]++;
-    if (isChannel) { sums[summary] += load(isKey, cell, slotOf(i), c); }
+    keySums[summary] += keys_at(keyAt(cell, slotOf(i), lane));
+    valueSums[summary] += values_at(valueAt(cell, slotOf(i), lane));
   }`
       : ''
   }
@@ -210,24 +210,27 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   for (var i = sizes.survivors; i < count; i++) {
     if (marks[fate(cell, i)] != STAYS) { continue; }
     while (marks[fate(cell, hole)] == STAYS) { hole++; }
-    if (isChannel) { store(isKey, cell, slotOf(hole), c, load(isKey, cell, slotOf(i), c)); }
-    else {
+    let to = slotOf(hole);
+    keys[keyAt(cell, to, lane)] = keys[keyAt(cell, slotOf(i), lane)];
+    values[valueAt(cell, to, lane)] = values[valueAt(cell, slotOf(i), lane)];
+    if (lane == 0) {
       let first = cell * sizes.slots;
-      positions[first + slotOf(hole)] = positions[first + slotOf(i)];
-      ${MOVES_SCORES ? 'scores[first + slotOf(hole)] = scores[first + slotOf(i)];' : ''}
+      positions[first + to] = positions[first + slotOf(i)];
+      ${MOVES_SCORES ? 'scores[first + to] = scores[first + slotOf(i)];' : ''}
     }
     hole++;
   }
   ${
     SUMMARIES
       ? `for (var b = 0u; b < SUMMARIES; b++) {
+    let slot = summarySlot(b);
     let had = marks[before(cell, b)];
-    let count = had + joining[b];
-    if (!isChannel) { positions[cell * sizes.slots + summarySlot(b)] = count; }
-    else if (joining[b] > 0) {
-      let mean = select(vec4f(0.0), load(isKey, cell, summarySlot(b), c), had > 0);
-      store(isKey, cell, summarySlot(b), c, mean + (sums[b] - f32(joining[b]) * mean) / f32(count));
-    }
+    if (lane == 0) { positions[cell * sizes.slots + slot] = had + joining[b]; }
+    if (joining[b] == 0) { continue; }
+    let key = keyAt(cell, slot, lane);
+    keys_put(key, joined(keys_at(key), had, keySums[b], joining[b]));
+    let value = valueAt(cell, slot, lane);
+    values_put(value, joined(values_at(value), had, valueSums[b], joining[b]));
   }`
       : ''
   }
