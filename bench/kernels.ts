@@ -90,7 +90,13 @@ export async function storeRows(runtime: Runtime): Promise<Row[]> {
   const rows: Row[] = [];
   const [heads, headDim, lines] = [20, 64, 24];
   for (const images of [1, 8]) {
-    for (const budgetLines of [24, 6, 4, 3]) {
+    for (const [budgetLines, kvDtype] of [24, 6, 4, 3].flatMap(
+      (lines) =>
+        [
+          [lines, 'f16'],
+          [lines, 'int8'],
+        ] as const,
+    )) {
       const count = 2 * images;
       const zeros = Array.from({ length: count }, () => 0);
       const shape = {
@@ -109,7 +115,7 @@ export async function storeRows(runtime: Runtime): Promise<Row[]> {
       using store = await KvStore.open(
         runtime,
         shape,
-        planCache({ policy: 'line-ar', budgetLines }, { lines, lineLength: lines }),
+        planCache({ policy: 'line-ar', budgetLines, kvDtype }, { lines, lineLength: lines }),
       );
       using angles = runtime.tensor([1 + lines * lines, headDim / 2, 2], 'f32', 'angles');
       using qkv = runtime.tensor([count, 3 * heads * headDim], 'f32', 'qkv');
@@ -119,12 +125,14 @@ export async function storeRows(runtime: Runtime): Promise<Row[]> {
       let ends: ReturnType<typeof store.advance> = [];
       for (let token = 0; token < lines * lines - 1; token++) {
         const after = store.advance();
-        if (after.length > 1) ends = after;
+        if (after.length > 0) ends = after;
       }
       const bytes = store.bytes;
-      rows.push(await time(runtime, `attend, ${images} images, ${budgetLines} of 24 lines`, [step], { bytes }));
+      rows.push(
+        await time(runtime, `attend, ${images} images, ${budgetLines} of 24 lines, ${kvDtype}`, [step], { bytes }),
+      );
       if (ends.length > 0)
-        rows.push(await time(runtime, `line end, ${images} images, ${budgetLines} of 24 lines`, ends));
+        rows.push(await time(runtime, `line end, ${images} images, ${budgetLines} of 24 lines, ${kvDtype}`, ends));
     }
   }
   return rows;

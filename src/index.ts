@@ -5,6 +5,7 @@ export {
   type CacheOptions,
   type CachePlan,
   type EvictionPolicy,
+  type KvDtype,
   type PlanSteps,
   type PolicyName,
   planCache,

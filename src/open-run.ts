@@ -4,7 +4,6 @@ import { KvStore } from './cache/kv-store.ts';
 import type { CachePlan } from './cache/policy.ts';
 import { feed } from './kernels/feed.ts';
 import type { Condition, Geometry, ImageModel, LineGrid, Memory } from './models/image-model.ts';
-import type { Dtype } from './tensor/dtype.ts';
 import { assert, OptionError } from './tensor/errors.ts';
 import type { Program } from './tensor/program.ts';
 import { ReadBack } from './tensor/read-back.ts';
@@ -15,7 +14,7 @@ import type { Tensor } from './tensor/tensor.ts';
 export interface RunModel<Logits> {
   readonly runtime: Runtime;
   readonly geometry: Geometry;
-  readonly kvDtype: Dtype;
+  readonly kvDtype: ImageModel<never>['kvDtype'];
   embed(tokens: Tensor, rows: number): Tensor;
   logits(x: Tensor, memory: Memory, tokens: number): Logits;
 }

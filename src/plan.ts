@@ -78,7 +78,7 @@ export interface MemoryPlan {
   readonly weightBytes: number;
   /** Keys and values, condition included. */
   readonly kvBytes: number;
-  /** Of these, keys and values of visual tokens: in proportion to `budgetLines`. */
+  /** Of these, keys and values of visual tokens: in proportion to `budgetLines`; in int8 a summary takes a slot more. */
   readonly visualKvBytes: number;
   /** Positions and scores of the slots. */
   readonly slotBytes: number;
@@ -133,8 +133,9 @@ export function planner(
   return ({ batch, dtype, cache }) => {
     const rows = guided ? 2 * batch : batch;
     const cachePlan = planCache(cache, grid, { parallel, speculate });
-    const shape = { ...geometry, rows, dtype: floatDtype(dtype) };
-    const slots = storeSlots(cachePlan, lineLength, condition);
+    const { kvDtype = floatDtype(dtype) } = cachePlan;
+    const shape = { ...geometry, rows, dtype: kvDtype };
+    const slots = storeSlots(cachePlan, lineLength, condition, kvDtype);
     const kvBytes = storeBytes(shape, slots);
     const lanes = scoredLanes(cachePlan, lineLength);
     const slotBytes = 4 * geometry.layers * rows * geometry.kvHeads * slots * (1 + lanes);

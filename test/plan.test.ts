@@ -23,6 +23,7 @@ const RUNS: readonly (Pick<PlanOptions, 'parallel' | 'speculate'> & {
   { cache: {}, guided: true },
   { cache: { policy: 'line-ar', budgetLines: 3 }, guided: true },
   { cache: { policy: 'line-ar', budgetLines: 3 }, guided: false },
+  { cache: { policy: 'summary', budgetLines: 3, kvDtype: 'int8' }, guided: true },
   { cache: { policy: 'line-ar', budgetLines: 6 }, guided: true, parallel: { window: 3 } },
   { cache: { policy: 'line-ar', budgetLines: 3 }, guided: true, speculate: { tokens: 4 } },
 ];
@@ -38,9 +39,6 @@ describe('plan', () => {
     using loaded = await open(runtime);
     assert.deepEqual(loaded.geometry, modelDefinition(model).geometry, 'the plan is of the same model');
     for (const { cache, guided, ...steps } of RUNS) {
-      runtime.memory.peakBytes = 0;
-      await generate(loaded, { prompt, cache, ...steps, guidanceScale: guided ? 2 : 1 });
-
       const { totalBytes, ...parts } = await plan(model, {
         batch: 2,
         guided,
@@ -49,6 +47,10 @@ describe('plan', () => {
         dtype: 'f32',
         promptTokens: 3,
       });
+      runtime.memory.peakBytes = 0;
+      const onLine = ({ kvBytes }: { readonly kvBytes: number }) => assert.equal(kvBytes, parts.kvBytes);
+
+      await generate(loaded, { prompt, cache, ...steps, guidanceScale: guided ? 2 : 1, onLine });
 
       const off = totalBytes / runtime.peakBytes - 1;
       const about = JSON.stringify({ off, took: runtime.peakBytes, totalBytes, ...parts, cache, guided, steps });

@@ -34,7 +34,7 @@ describe('a recipe', () => {
   it('has every number of the draw and the policy, those of the defaults too', () => {
     const { sampling, cache, version } = recipeFor(
       MODEL,
-      { prompt: { prompts: ['a', 'b'] }, temperature: 0.5, cache: { budgetLines: 4 } },
+      { prompt: { prompts: ['a', 'b'] }, temperature: 0.5, cache: { budgetLines: 4, kvDtype: 'int8' } },
       1,
     );
     assert.deepEqual(sampling, {
@@ -44,7 +44,7 @@ describe('a recipe', () => {
       seed: 0,
       firstImage: 1,
     });
-    assert.deepEqual(cache, { budgetLines: 4, policy: 'summary' });
+    assert.deepEqual(cache, { budgetLines: 4, kvDtype: 'int8', policy: 'summary' });
     assert.equal(version, VERSION);
   });
 

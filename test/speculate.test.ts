@@ -24,7 +24,10 @@ const ANY: Options = { guidanceScale: 2, topK: 20, temperature: 0.5 };
 /** The likeliest and any, and sums of attention over a line, and over all that was drawn. */
 const CASES: readonly (readonly [string, Options])[] = [
   ['the likeliest, everything remembered', LIKELIEST],
-  ['of three images, with summaries', { ...ANY, prompt: { classes: [3, 5, 9] }, cache: { budgetLines: 4 } }],
+  [
+    'of three images, with summaries, in int8',
+    { ...ANY, prompt: { classes: [3, 5, 9] }, cache: { budgetLines: 4, kvDtype: 'int8' } },
+  ],
   ['any, by the attention of the image', { ...ANY, cfgInterval: 30, cache: { policy: 'h2o', budgetLines: 4 } }],
 ];
 

@@ -1,21 +1,21 @@
 /** The score of a caller's own policy is compiled before anything is allocated, and faults are told in the lines of its text. */
 
-import { scoreConstants, scoreKernel } from '../kernels/attention/evict.ts';
+import { scoreConstants, scoreKernel } from '../kernels/attention/score.ts';
 import type { Dtype } from '../tensor/dtype.ts';
 import { OptionError } from '../tensor/errors.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import { POLICIES } from './policies/index.ts';
-import type { CachePlan } from './policy.ts';
+import type { CachePlan, KvDtype } from './policy.ts';
 
 /** Throws OptionError with the line of the policy's text that does not compile. */
 export async function expectScore(
   runtime: Runtime,
-  shape: { readonly headDim: number; readonly dtype: Dtype },
+  shape: { readonly headDim: number; readonly dtype: KvDtype },
   { policy, score, observe }: CachePlan,
 ): Promise<void> {
   if (Object.values(POLICIES).some((known) => known === policy)) return;
   const isScored = observe !== 'nothing';
-  const { dtype } = shape;
+  const dtype: Dtype = shape.dtype === 'int8' ? 'u32' : shape.dtype;
   const words = {
     positions: 'u32',
     rowOffsets: 'u32',
@@ -28,7 +28,7 @@ export async function expectScore(
   const { code, faults } = await runtime.pipelines.faults(
     scoreKernel(score),
     dtypes,
-    scoreConstants(shape.headDim, isScored),
+    scoreConstants(shape.headDim, isScored, dtype),
   );
   const [fault] = faults;
   if (!fault) return;

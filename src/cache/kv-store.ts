@@ -57,7 +57,7 @@ export class KvStore {
   ) {
     const { condition, lineLength, leftPadding, positionOffsets } = shape;
     const rows = leftPadding.length;
-    this.slots = storeSlots(plan, lineLength, condition);
+    this.slots = storeSlots(plan, lineLength, condition, shape.dtype);
     this.bytes = storeBytes({ ...shape, rows }, this.slots);
     this.table = new PageTable(plan, { ...shape, conditionTokens: condition });
     this.#attention = { ...shape, rows, slots: this.slots, hasSummaries: plan.summaries > 0 };
@@ -95,7 +95,8 @@ export class KvStore {
   }
 
   /** The same without the slots' memory, which programs that use them take, and without the line end. */
-  static async prepare(runtime: Runtime, shape: StoreShape, plan: CachePlan, drawn?: Tensor): Promise<KvStore> {
+  static async prepare(runtime: Runtime, given: StoreShape, plan: CachePlan, drawn?: Tensor): Promise<KvStore> {
+    const shape = { ...given, dtype: plan.kvDtype ?? given.dtype };
     await expectScore(runtime, shape, plan);
     return runtime.memory.together(() => new KvStore(runtime, shape, plan, drawn));
   }

@@ -12,6 +12,9 @@ import { linesInFlight } from './wavefront.ts';
 
 export type { EvictionPolicy, PolicyName };
 
+/** Storage of keys and values; int8: whole numbers, with a scale for each token and KV head. */
+export type KvDtype = 'f32' | 'f16' | 'int8';
+
 /** How many lines of the image are remembered, and which. */
 export interface CacheOptions {
   /** A policy by name, or one of your own. Default: `summary` when `budgetLines` is given, else `full`. */
@@ -30,6 +33,8 @@ export interface CacheOptions {
   readonly scoreScope?: 'head' | 'layer';
   /** Whether each of an image's two rows under guidance keeps its own tokens, or both the same. Default: the policy's. (ours) */
   readonly rowScope?: 'row' | 'image';
+  /** Storage of keys and values. Default: f16, or f32 where the weights are. With `int8` they take about half of f16's bytes. */
+  readonly kvDtype?: KvDtype;
 }
 
 /** What a policy of one's own must have is for `findPolicy` to say, and which names there are. */
@@ -48,6 +53,7 @@ export const CACHE_OPTIONS: OptionTable<CacheOptions>['options'] = {
   summaries: check.whole(0),
   scoreScope: check.oneOf('head', 'layer'),
   rowScope: check.oneOf('row', 'image'),
+  kvDtype: check.oneOf('f32', 'f16', 'int8'),
 };
 
 /** What else a plan depends on: how many tokens of an image a step feeds. */
@@ -96,6 +102,8 @@ export interface CachePlan {
   readonly score: string;
   readonly scoreScope: 'head' | 'layer';
   readonly rowScope: 'row' | 'image';
+  /** Undefined: the model's. */
+  readonly kvDtype: KvDtype | undefined;
 }
 
 /**
@@ -143,7 +151,7 @@ export function planCache(
   const rowScope = oneOf('rowScope', options.rowScope ?? policy.rowScope ?? 'row', ['row', 'image']);
   const observe = typeof policy.observe === 'function' ? policy.observe(budget) : policy.observe;
   expectObservation(policy, observe, lineLength);
-  const scopes = { policy, scoreScope, rowScope } as const;
+  const scopes = { policy, scoreScope, rowScope, kvDtype: options.kvDtype } as const;
   if (policy.keepsAll && pages < lines) {
     throw new OptionError(
       `cache.budgetLines: expected none, or at least ${lines} with policy ${policy.name}, got ${pages}; use policy summary`,

@@ -58,10 +58,12 @@ export class SlotBanks {
     for (const { scores } of this.#layers.flat()) scores?.write(new Float32Array(scores.count));
   }
 
-  /** Keys [R, G, D / 4, S, 4] and values [R, G, S, D] of a layer. For tests. */
-  async contents(layer: number): Promise<{ readonly keys: Float32Array; readonly values: Float32Array }> {
-    const keys = (await this.#read(layer, (bank) => bank.keys)) as Float32Array;
-    return { keys, values: (await this.#read(layer, (bank) => bank.values)) as Float32Array };
+  /** Keys and values of a layer as `SlotBank` has them. For tests. */
+  async contents(layer: number) {
+    return {
+      keys: await this.#read(layer, ({ keys }) => keys),
+      values: await this.#read(layer, ({ values }) => values),
+    };
   }
 
   dispose(): void {
@@ -78,6 +80,7 @@ export class SlotBanks {
   #make(layer: number): SlotBank[] {
     const { kvHeads, headDim, dtype, leftPadding } = this.shape;
     const { slots, scoredLanes, pairsRows } = this.options;
+    const chunks = headDim / 4;
     const rows = leftPadding.length;
     const rowBytes = rowBindingBytes({ kvHeads, headDim, dtype }, slots, scoredLanes);
     const most = Math.floor(this.runtime.maxBindingBytes / rowBytes);
@@ -98,8 +101,15 @@ export class SlotBanks {
         layer,
         firstRow,
         rows: count,
-        keys: make([...cells, headDim], dtype, 'keys'),
-        values: make([...cells, headDim], dtype, 'values'),
+        ...(dtype === 'int8'
+          ? {
+              keys: make([count, kvHeads, chunks + 1, slots], 'u32', 'keys'),
+              values: make([...cells, chunks], 'u32', 'values'),
+            }
+          : {
+              keys: make([count, kvHeads, chunks, slots, 4], dtype, 'keys'),
+              values: make([...cells, headDim], dtype, 'values'),
+            }),
         positions: make(cells, 'u32', 'positions'),
         scores: scoredLanes > 0 ? make([scoredLanes, ...cells], 'f32', 'scores') : undefined,
       });

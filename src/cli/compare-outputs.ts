@@ -136,12 +136,13 @@ function asSheet({ full, settings, lines }: Measured): Uint8Array {
   );
 }
 
-/** The policy by name and its budget. */
+/** The policy by name, with what keys and values are stored in where that is said, and its budget. */
 export function named(
-  { policy = 'summary', budgetLines }: Comparison['cache'],
+  { policy = 'summary', budgetLines, kvDtype }: Comparison['cache'],
   lines: number,
 ): { readonly policy: string; readonly budgetLines: number } {
-  return { policy: typeof policy === 'string' ? policy : policy.name, budgetLines: budgetLines ?? lines };
+  const name = typeof policy === 'string' ? policy : policy.name;
+  return { policy: kvDtype === undefined ? name : `${name}-${kvDtype}`, budgetLines: budgetLines ?? lines };
 }
 
 function utf8(text: string): Uint8Array {

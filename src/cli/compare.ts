@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { PolicyName } from '../cache/policies/index.ts';
-import { planCache } from '../cache/policy.ts';
+import { type KvDtype, planCache } from '../cache/policy.ts';
 import { classIds } from '../class-names.ts';
 import { type CompareSetting, compare } from '../compare.ts';
 import { TOKENS } from '../generate-options.ts';
@@ -28,6 +28,7 @@ interface CompareFlags extends OutputFlags, RetentionFlags {
   readonly policies: string;
   readonly budgets: string;
   readonly windows?: string;
+  readonly kvDtypes?: string;
   readonly guidance?: number;
   readonly temperature?: number;
   readonly driver: Driver;
@@ -49,6 +50,7 @@ export function compareCommand(): Command {
       '--windows <list>',
       'lines in parallel, columns that a line is ahead, separated by commas (default: none are)',
     )
+    .option('--kv-dtypes <list>', "storage of keys and values, separated by commas (default: the model's)")
     .option('--guidance <scale>', 'classifier-free guidance; 1 or less is off', number)
     .option('--temperature <number>', "at which predictions are compared (default: the model's)", number)
     .option('--driver <name>', 'auto, gpu, lavapipe or swiftshader', 'auto')
@@ -78,9 +80,20 @@ async function run(flags: CompareFlags): Promise<void> {
     flags.windows === undefined
       ? [{}]
       : commaSeparated(flags.windows).map((columns) => ({ parallel: { window: number(columns) } }));
+  const kvDtypes =
+    flags.kvDtypes === undefined
+      ? [{}]
+      : commaSeparated(flags.kvDtypes).map((kvDtype) => ({ kvDtype: kvDtype as KvDtype }));
   const settings: readonly CompareSetting[] = commaSeparated(flags.budgets).flatMap((budget) =>
     commaSeparated(flags.policies).flatMap((policy) =>
-      windows.map((parallel) => ({ policy: policy as PolicyName, budgetLines: number(budget), ...parallel })),
+      kvDtypes.flatMap((stored) =>
+        windows.map((parallel) => ({
+          policy: policy as PolicyName,
+          budgetLines: number(budget),
+          ...stored,
+          ...parallel,
+        })),
+      ),
     ),
   );
   const prompt: Prompt = flags.prompt

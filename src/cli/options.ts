@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError } from 'commander';
 import { POLICIES } from '../cache/policies/index.ts';
-import type { CacheOptions, PolicyName } from '../cache/policy.ts';
+import type { CacheOptions, KvDtype, PolicyName } from '../cache/policy.ts';
 import { printable } from '../tensor/show.ts';
 
 /** A number, for commander; ranges are checked by the library, which names the option. */
@@ -27,6 +27,7 @@ export interface CacheFlags {
   readonly recent?: number;
   readonly summaries?: number;
   readonly scoreScope?: 'head' | 'layer';
+  readonly kvDtype?: KvDtype;
 }
 
 export function addCacheOptions(command: Command): Command {
@@ -39,7 +40,8 @@ export function addCacheOptions(command: Command): Command {
     .option('--anchors <tokens>', "first tokens of the image never forgotten (default: the policy's)", number)
     .option('--recent <lines>', 'newest whole lines never forgotten (default: 1)', number)
     .option('--summaries <count>', "means of what was forgotten, out of the budget (default: the policy's)", number)
-    .option('--score-scope <scope>', 'head: every KV head keeps its own tokens; layer: all the same (default: head)');
+    .option('--score-scope <scope>', 'head: every KV head keeps its own tokens; layer: all the same (default: head)')
+    .option('--kv-dtype <type>', 'storage of keys and values: f32, f16 or int8 (default: f16, f32 with --dtype f32)');
 }
 
 export function cacheOptions(flags: CacheFlags): CacheOptions {
@@ -50,6 +52,7 @@ export function cacheOptions(flags: CacheFlags): CacheOptions {
     summaries: flags.summaries,
     recentLines: flags.recent,
     scoreScope: flags.scoreScope,
+    kvDtype: flags.kvDtype,
   });
 }
 

@@ -96,7 +96,8 @@ function fitText({ fit: { lacks, options }, totalBytes, bindingBytes }: MemoryPl
   if (!options) return `needs ${needed}; nothing fits`;
   const { batch, dtype, cache } = options;
   const budget = cache.budgetLines === undefined ? '' : ` --budget ${cache.budgetLines}`;
-  return `needs ${needed}; fits: --batch ${batch} --dtype ${dtype}${budget}`;
+  const kvDtype = cache.kvDtype === undefined ? '' : ` --kv-dtype ${cache.kvDtype}`;
+  return `needs ${needed}; fits: --batch ${batch} --dtype ${dtype}${budget}${kvDtype}`;
 }
 
 function describe(one: MemoryPlan, full: MemoryPlan): string[] {

@@ -7,7 +7,6 @@
  */
 
 import type { Rotation } from '../kernels/attention/slots.ts';
-import type { Dtype } from '../tensor/dtype.ts';
 import type { Runtime } from '../tensor/runtime.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -74,8 +73,8 @@ export interface ImageModel<Prompt> {
   readonly origin?: ModelOrigin;
   readonly runtime: Runtime;
   readonly geometry: Geometry;
-  /** Storage of keys and values. */
-  readonly kvDtype: Dtype;
+  /** Storage of keys and values, where a cache asks for no other. */
+  readonly kvDtype: 'f32' | 'f16';
   /** Ids that may be drawn: logits are of these alone. An id less the first is the VQ tokenizer's code. */
   readonly imageTokens: { readonly first: number; readonly count: number };
   /** Pixels of a side of one token. */

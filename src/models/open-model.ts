@@ -20,7 +20,7 @@ export interface ModelOptions extends LoadOptions {
   /**
    * Storage of matrices. Default: that of a checkpoint of `rasterline quantize`, else f16. With `int8` and `int4` the
    * matrices that a family does not keep in float are quantized while they are loaded; tables, convolutions, keys and
-   * values are f16 then, as with `f16`.
+   * values are f16 then, as with `f16` (for keys and values see `CacheOptions`).
    */
   readonly dtype?: WeightDtype;
   /** Reads prompts; without it a text model takes ids or features alone. */

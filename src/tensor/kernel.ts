@@ -4,8 +4,9 @@
  * The prelude declares the bindings and writes each constant as `const NAME = value;`, so one body serves every size.
  * A constant is a number that the model's configuration determines, such as a width. Numbers that change from step to step
  * come in through a uniform binding, and so do image sizes, for each of which a pipeline would take longer to compile than
- * to run. f16 and f32 storage are read the same way: a binding `vec4` gets a function `NAME_at(index) -> vec4f`, which
- * unpacks f16 or loads f32, and a writable one also `NAME_put(index, vec4f)`.
+ * to run. Storage of all kinds is read the same way: a binding `vec4` gets a function `NAME_at(index) -> vec4f`, which loads
+ * f32, or unpacks f16 or the four whole numbers of 8 bits of a u32, and a writable one also `NAME_put(index, vec4f)`, which
+ * rounds.
  */
 
 import type { Dtype } from './dtype.ts';
@@ -16,7 +17,7 @@ export type Constants = Readonly<Record<string, Constant>>;
 
 /**
  * How a kernel sees a tensor: `read` or `write` (which may also read), or `uniform`; then the element: a WGSL scalar or
- * vector, or `vec4`: four neighboring floats of either storage, or `vec8`: eight, as a pair of `vec4f`.
+ * vector, or `vec4`: four neighboring numbers of any storage, or `vec8`: eight floats, as a pair of `vec4f`.
  */
 export type Binding =
   | `${'read' | 'write'} ${'f32' | 'u32' | 'vec2f' | 'vec4f' | 'vec4' | 'vec8'}`
@@ -84,9 +85,10 @@ export function bindingDtypes(
     if (!tensor) continue; // the body leaves an absent binding out by a constant
     const [, element = ''] = binding.split(' ');
     const fits =
-      element === 'vec4' || element === 'vec8'
+      element === 'vec4' ||
+      (element === 'vec8'
         ? tensor.dtype !== 'u32'
-        : (element === 'u32' || binding.startsWith('uniform')) === (tensor.dtype === 'u32') && tensor.dtype !== 'f16';
+        : (element === 'u32' || binding.startsWith('uniform')) === (tensor.dtype === 'u32') && tensor.dtype !== 'f16');
     if (!fits) throw new ShapeError(`${kernel.name}: ${name}: expected ${element}, got a tensor of ${tensor.dtype}`);
     dtypes[name] = tensor.dtype;
   }
@@ -109,21 +111,28 @@ export function source(kernel: Kernel, dtypes: Readonly<Record<string, Dtype>>, 
 
 const VEC8 = 'struct Vec8 { low: vec4f, high: vec4f }';
 
+/** What four numbers lie in, and in WGSL the numbers of such a q, and what holds numbers v. */
+const VEC4: Readonly<Record<Dtype, readonly [element: string, loaded: string, rounded: string]>> = {
+  f32: ['vec4f', 'q', 'v'],
+  f16: [
+    'vec2u',
+    'vec4f(unpack2x16float(q.x), unpack2x16float(q.y))',
+    'vec2u(pack2x16float(v.xy), pack2x16float(v.zw))',
+  ],
+  u32: ['u32', 'vec4f(vec4i(vec4u(q) << vec4u(24, 16, 8, 0)) >> vec4u(24))', 'pack4x8snorm(v / 127)'],
+};
+
 function declare(index: number, name: string, binding: Binding, dtype: Dtype): string {
   const [access, element] = binding.split(' ') as [string, string];
   if (access === 'uniform') return `@group(0) @binding(${index}) var<uniform> ${name}: ${element};`;
   const half = dtype === 'f16';
-  const stored =
-    element === 'vec4' ? (half ? 'vec2u' : 'vec4f') : element === 'vec8' ? (half ? 'vec4u' : 'vec4f') : element;
+  const [vec4, loaded, rounded] = VEC4[dtype];
+  const stored = element === 'vec4' ? vec4 : element === 'vec8' ? (half ? 'vec4u' : 'vec4f') : element;
   const space = access === 'read' ? 'storage, read' : 'storage, read_write';
   const lines = [`@group(0) @binding(${index}) var<${space}> ${name}: array<${stored}>;`];
   if (element === 'vec4') {
-    const load = half ? `let q = ${name}[i]; return ${unpack('q.x', 'q.y')};` : `return ${name}[i];`;
-    lines.push(`fn ${name}_at(i: u32) -> vec4f { ${load} }`);
-    if (access === 'write') {
-      const value = half ? 'vec2u(pack2x16float(v.xy), pack2x16float(v.zw))' : 'v';
-      lines.push(`fn ${name}_put(i: u32, v: vec4f) { ${name}[i] = ${value}; }`);
-    }
+    lines.push(`fn ${name}_at(i: u32) -> vec4f { let q = ${name}[i]; return ${loaded}; }`);
+    if (access === 'write') lines.push(`fn ${name}_put(i: u32, v: vec4f) { ${name}[i] = ${rounded}; }`);
   }
   if (element === 'vec8') {
     const load = half

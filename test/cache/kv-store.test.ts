@@ -69,8 +69,14 @@ describe('KvStore on the GPU', () => {
     forImages((shape, { made }, { storeBytes, openedBytes, scratchBytes }) => {
       const { layers, condition, leftPadding, kvHeads, lineLength, headDim, dtype } = shape;
       const plan = planOf(shape);
-      const slots = leftPadding.length * kvHeads * (condition + plan.budgetLines * lineLength);
-      const keys = storedBytes(dtype, slots * headDim);
+      const isInt8 = dtype === 'int8';
+      const rests = isInt8 ? plan.summaries : 0;
+      const slots = leftPadding.length * kvHeads * (condition + plan.budgetLines * lineLength + rests);
+      // in int8 a word for two scales beside the key
+      const keysAndValues = isInt8
+        ? storedBytes('u32', slots * (headDim / 4 + 1)) + storedBytes('u32', (slots * headDim) / 4)
+        : 2 * storedBytes(dtype, slots * headDim);
+      const slotBytes = isInt8 ? 2 * headDim + 4 : 2 * headDim * ELEMENT_BYTES[dtype];
       // a position, and a score of every line in flight
       const words =
         storedBytes('u32', slots) +
@@ -78,11 +84,11 @@ describe('KvStore on the GPU', () => {
 
       const { buffers, maps, bindGroups, pipelines, liveBytes } = made;
       assert.deepEqual([buffers - maps, bindGroups, pipelines, liveBytes], [0, 0, 0, 0], 'read-backs aside');
-      assert.equal(storeBytes, layers * 2 * slots * headDim * ELEMENT_BYTES[dtype]);
+      assert.equal(storeBytes, layers * slots * slotBytes);
       const step =
         storedBytes('u32', stepLength(mostLanes({ ...shape, window: plan.window, hasLineEnd: false }))) +
         storedBytes('u32', 2 * leftPadding.length);
-      assert.equal(openedBytes, layers * (2 * keys + words) + step + scratchBytes);
+      assert.equal(openedBytes, layers * (keysAndValues + words) + step + scratchBytes);
       // four words a candidate, and less than 64 bytes of sizes for each dispatch of a line's end
       const candidates = leftPadding.length * kvHeads * (plan.survivors + 2 * plan.summaries + lineLength);
       assert.ok(scratchBytes <= 16 * candidates + 2 * 64 * layers * leftPadding.length);

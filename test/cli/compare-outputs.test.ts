@@ -14,8 +14,13 @@ import { OptionError } from '../../src/tensor/errors.ts';
 
 const image = new GeneratedImage({ width: 2, height: 2, pixels: new Uint8Array(12), tokens: new Uint32Array(4) });
 const run = { images: [image], msPerToken: 4.25, evictionShare: 0, bitsPerToken: 2.5 };
-const setting = (policy: 'line-ar' | 'summary', budgetLines: number, divergence: number) => ({
-  ...{ ...run, cache: { policy, budgetLines }, kvBytes: budgetLines * 1e6, evictionShare: 0.0625 },
+const setting = (policy: 'line-ar' | 'summary', budgetLines: number, divergence: number, kvDtype?: 'int8') => ({
+  ...{
+    ...run,
+    cache: { policy, budgetLines, ...(kvDtype && { kvDtype }) },
+    kvBytes: budgetLines * 1e6,
+    evictionShare: 0.0625,
+  },
   ...{ divergence, byLine: [0, divergence], sameChoice: 0.875, freeAgreement: 0.5 },
 });
 const MEASURED: Measured = {
@@ -24,7 +29,7 @@ const MEASURED: Measured = {
   settings: [
     setting('line-ar', 3, 3.25),
     setting('line-ar', 4, 0.5),
-    setting('summary', 3, 0.25),
+    setting('summary', 3, 0.25, 'int8'),
     setting('summary', 16, 0),
   ],
 };
@@ -90,12 +95,12 @@ describe('what compare writes', () => {
 
     const svg = await readFile(chart, 'utf8');
     assert.match(svg, /^<svg/);
-    for (const text of ['line-ar', 'summary', 'keys and values (MB)', 'KL from the full cache (nats a token)'])
+    for (const text of ['line-ar', 'summary-int8', 'keys and values (MB)', 'KL from the full cache (nats a token)'])
       assert.ok(svg.includes(`>${text}<`), text);
     const points = [...svg.matchAll(/aria-label="keys and values \(MB\): (\d+); KL[^"]*policy: ([\w-]+)"/g)];
     assert.deepEqual(
       new Set(points.map(([, megabytes, policy]) => `${policy} ${megabytes}`)),
-      new Set(['line-ar 3', 'line-ar 4', 'summary 3']),
+      new Set(['line-ar 3', 'line-ar 4', 'summary-int8 3']),
     );
   });
 

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { POLICIES, type PolicyName } from '../../src/cache/policies/index.ts';
-import { type CacheOptions, type CachePlan, planCache } from '../../src/cache/policy.ts';
+import { type CacheOptions, type CachePlan, type KvDtype, planCache } from '../../src/cache/policy.ts';
 import { randomValues } from './random.ts';
 
 export interface GpuShape {
@@ -21,7 +21,7 @@ export interface GpuShape {
   readonly group: number;
   readonly headDim: number;
   readonly pairing: 'interleaved' | 'half-split';
-  readonly dtype: 'f16' | 'f32';
+  readonly dtype: KvDtype;
   readonly cache: CacheOptions;
   /** Columns that a line is ahead of the one below; absent: they come one after another. */
   readonly window?: number;
@@ -41,6 +41,8 @@ const HEADS: readonly Pick<GpuShape, 'kvHeads' | 'group' | 'headDim' | 'pairing'
   { kvHeads: 1, group: 2, headDim: 12, pairing: 'half-split', dtype: 'f32' },
   { kvHeads: 2, group: 2, headDim: 100, pairing: 'half-split', dtype: 'f16' },
   { kvHeads: 1, group: 1, headDim: 100, pairing: 'interleaved', dtype: 'f32' },
+  { kvHeads: 2, group: 1, headDim: 12, pairing: 'half-split', dtype: 'int8' },
+  { kvHeads: 1, group: 2, headDim: 100, pairing: 'interleaved', dtype: 'int8' },
 ];
 
 export const gpuShapes: fc.Arbitrary<GpuShape> = fc

@@ -5,6 +5,7 @@ import { PageTable, type Placement } from '../../src/cache/page-table.ts';
 import type { PolicyName } from '../../src/cache/policies/index.ts';
 import { SCORES, scoreError } from '../oracle/scores.ts';
 import { type GpuShape, positionOffsetsOf } from './gpu-inputs.ts';
+import { keyAndValue } from './slot-contents.ts';
 import type { Held, StoreHistory, StoreMoment } from './store-invariants.ts';
 
 /** Beside what any store tells, the attention observed of each slot at a line's end, before and after cells share it. */
@@ -166,11 +167,12 @@ export class GpuRecorder {
 
   /** Of every layer, row and KV head, in this order. */
   async #held(): Promise<Held[]> {
-    const { headDim, kvHeads, layers, condition } = this.shape;
+    const { kvHeads, layers, condition, lineLength } = this.shape;
     const positionOffsets = positionOffsetsOf(this.shape);
     const { slots } = this.store;
+    const tokenSlots = condition + this.store.plan.budgetLines * lineLength; // behind them the summaries' rests
     const layersHeld = range(layers).map(async (layer) => {
-      const [positions, { keys, values }] = await Promise.all([
+      const [positions, contents] = await Promise.all([
         this.store.banks.positions(layer),
         this.store.banks.contents(layer),
       ]);
@@ -181,16 +183,11 @@ export class GpuRecorder {
           if (slot >= condition) return position + shift;
           return position === Math.max(slot - shift, 0) ? slot : -1;
         };
-        const bytesIn = (slot: number) => {
-          const both = new Float32Array(2 * headDim);
-          for (let i = 0; i < headDim; i++)
-            both[i] = keys[((cell * (headDim / 4) + (i >> 2)) * slots + slot) * 4 + (i % 4)]!;
-          both.set(values.subarray((cell * slots + slot) * headDim, (cell * slots + slot + 1) * headDim), headDim);
-          return Buffer.from(both.buffer).toString('hex');
-        };
+        const bytesIn = (slot: number) =>
+          Buffer.from(keyAndValue(contents, this.store.shape, { cell, slot, slots }).buffer).toString('hex');
         const { anchorTokens, survivors, summaries } = this.store.plan;
         const means = this.#hasEvicted ? range(summaries, condition + anchorTokens + survivors) : [];
-        const isLive = range(slots).map((slot) => this.#live.has(slot) && !means.includes(slot));
+        const isLive = range(tokenSlots).map((slot) => this.#live.has(slot) && !means.includes(slot));
         return {
           tokens: isLive.map((live, slot) => (live ? tokenIn(slot) : -1)),
           contents: isLive.map((live, slot) => (live ? bytesIn(slot) : 'nothing')),

@@ -7,6 +7,7 @@ import { SlotModel, StoreModel } from '../oracle/store.ts';
 import { anglesOf, type GpuShape, positionOffsetsOf, qkvOf } from './gpu-inputs.ts';
 import { type GpuCell, type GpuMoment, vectors } from './gpu-recorder.ts';
 import type { GpuImage } from './gpu-store-run.ts';
+import { halfScale } from './slot-contents.ts';
 import type { Held } from './store-invariants.ts';
 
 /** Regions and slots are those of the models, given the scores that the GPU itself chose by. */
@@ -31,8 +32,11 @@ export function checkHeld(shape: GpuShape, cell: GpuCell): void {
 export function checkWritten(shape: GpuShape, image: GpuImage, cell: GpuCell): void {
   const { kvHeads, group, headDim, pairing, dtype, condition } = shape;
   const angles = anglesOf(shape);
-  // a rotation in f32 of values up to 3 √2; WGSL leaves open which neighbor an f32 is rounded to as f16
-  const tolerance = (value: number) => 2 ** -20 + (dtype === 'f16' ? 2 ** -10 * Math.abs(value) + 2 ** -24 : 0);
+  // WGSL leaves open which neighbor an f32 is rounded to as f16
+  const rounding = (values: ArrayLike<number>) =>
+    Array.from(values, (value) =>
+      dtype === 'f16' ? 2 ** -10 * Math.abs(value) + 2 ** -24 : dtype === 'int8' ? halfScale(values) : 0,
+    );
   const check = (token: number, contents: unknown) => {
     const position = Math.max(token - positionOffsetsOf(shape)[cell.row]!, 0);
     const qkv = qkvOf(shape, image.seed, { ...cell, token });
@@ -41,8 +45,10 @@ export function checkWritten(shape: GpuShape, image: GpuImage, cell: GpuCell): v
     const turned = rotate(qkv.subarray(at, at + headDim), turn, pairing);
     const plain = qkv.subarray(at + kvHeads * headDim, at + (kvHeads + 1) * headDim);
     const { key, value } = vectors(contents);
-    within(key, turned, turned.map(tolerance), `key of token ${token}`);
-    within(value, plain, Array.from(plain, dtype === 'f16' ? tolerance : () => 0), `value of token ${token}`);
+    // a rotation in f32 of values up to 3 √2
+    const turning = rounding(turned).map((error) => error + 2 ** -20);
+    within(key, turned, turning, `key of token ${token}`);
+    within(value, plain, rounding(plain), `value of token ${token}`);
   };
   for (const token of range(condition)) check(token, cell.history.start.contents[token]);
   for (const moment of cell.history.moments)
@@ -66,9 +72,12 @@ export function checkSummaries(shape: GpuShape, cell: GpuCell): void {
         const all = tokens.map((token) => token[part]);
         const mean = Array.from(stored[part], (_, i) => all.reduce((sum, x) => sum + x[i]!, 0) / count);
         const largest = Math.max(...all.flatMap((x) => Array.from(x, Math.abs)));
-        // WGSL leaves open which neighbor an f32 is rounded to as f16; sums of f32 round once a token, and thrice beside
-        const unit = (dtype === 'f16' ? 2 ** -10 : 0) + (count + 3) * 2 ** -23;
-        const bound = evictions * unit * largest + 2 ** -24;
+        // WGSL leaves open which neighbor an f32 is rounded to as f16, in int8 a rest has 8 bits more (see `evict`); sums of
+        // f32 round once a token, and thrice beside
+        const unit = { f32: 0, f16: 2 ** -10, int8: 2 ** -15 }[dtype] + (count + 3) * 2 ** -23;
+        const kept = evictions * unit * largest + 2 ** -24;
+        // it is read without its rest
+        const bound = dtype === 'int8' ? kept + halfScale([...mean, Math.max(...mean.map(Math.abs)) + kept]) : kept;
         within(
           stored[part],
           mean,

@@ -1,8 +1,9 @@
 /** New keys and values, rotated and put into their slots: those of a prefill by a kernel, those of a step inside attention. */
 
-import { defineKernel } from '../../tensor/kernel.ts';
+import { type Constants, defineKernel } from '../../tensor/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type AttentionShape, type Rotation, type SlotBank, stepStruct } from './slots.ts';
+import { storageConstants, store, stored } from './stored.ts';
 
 export interface AttentionInputs {
   /** [R · T, (H + 2 G) · D]: queries, keys, values. */
@@ -66,6 +67,7 @@ export function common(
       THREADS: attentionThreads(shape.headDim, shape.heads / shape.kvHeads, runtime.isSoftware),
       INTERLEAVED: rotation.pairing === 'interleaved',
       ...(drawn && { DRAFTS: true }),
+      ...storageConstants(bank.keys.dtype),
     },
   };
 }
@@ -86,13 +88,15 @@ export const BINDINGS = {
   sizes: 'uniform Sizes',
 } as const;
 
-/** WGSL: the step, `turned` and `put`. */
-export const put = (lanes: number) => `
+/** WGSL: the step, what is stored, `turned` and `put`. */
+export const put = (lanes: number, constants: Constants) => `
 ${stepStruct(lanes)}
 struct Sizes { slots: u32, condition: u32, firstRow: u32, tokens: u32, span: u32, parts: u32, images: u32 }
 const VEC4S = DIM / 4u;
 const HALF = DIM / 2u;
 const STRIDE = (HEADS + 2u * KV_HEADS) * VEC4S;
+${stored(constants)}
+${store(constants)}
 // channels 4 c to 4 c + 3 of the head at \`at\`, turned
 fn turned(at: u32, position: u32, c: u32) -> vec4f {
   let x = qkv[at + c];
@@ -113,18 +117,21 @@ fn turned(at: u32, position: u32, c: u32) -> vec4f {
   return y;
 }
 fn put(lane: u32, cell: u32, token: u32, head: u32, slot: u32, position: u32) {
-  let key = token * STRIDE + (HEADS + head) * VEC4S;
-  for (var c = lane; c < VEC4S; c += THREADS) {
-    keys_put((cell * VEC4S + c) * sizes.slots + slot, turned(key, position, c));
-    values_put((cell * sizes.slots + slot) * VEC4S + c, qkv[key + KV_HEADS * VEC4S + c]);
+  let at = token * STRIDE + (HEADS + head) * VEC4S;
+  var key: vec4f;
+  var value: vec4f;
+  if (lane < VEC4S) {
+    key = turned(at, position, lane);
+    value = qkv[at + KV_HEADS * VEC4S + lane];
   }
+  store(lane, cell, slot, key, value);
   if (lane == 0) { positions[cell * sizes.slots + slot] = position; }
 }`;
 
 const appendKernel = /* @__PURE__ */ defineKernel(
   'appendPrefill',
   BINDINGS,
-  () => `${put(1)}
+  (constants) => `${put(1, constants)}
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = sizes.firstRow + group.z;

@@ -10,9 +10,9 @@
  * of older lines too, though their own do: the same bits, so that it does not matter who comes first.
  *
  * One workgroup a row, KV head and new token, which reads each key and value once for all its query heads. A thread
- * computes whole scores for its own slots, so no reduction stands in the inner loop; keys are stored [chunk of 4
- * channels][slot] for that, values [slot][chunk]. Weights lie in workgroup memory; where they do not fit, or where rows
- * and heads are too few to fill a GPU, the slots are split over workgroups and `combine` joins the parts.
+ * computes whole scores for its own slots, so no reduction stands in the inner loop: see `stored`. Weights lie in workgroup
+ * memory; where they do not fit, or where rows and heads are too few to fill a GPU, the slots are split over workgroups and
+ * `combine` joins the parts.
  * Source of the maths: LlamaGen, gpt.py Attention; of the scores: arXiv 2512.04857, inter-line guidance.
  */
 
@@ -70,7 +70,8 @@ export function decodeAttention(inputs: AttentionInputs): void {
 
 const kernel = /* @__PURE__ */ defineKernel('decodeAttention', BINDINGS, attentionBody);
 
-function attentionBody({ HEADS, KV_HEADS, DECODING, LANES, DRAFTS, SCORED, SPLIT, SUMMARIES }: Constants): string {
+function attentionBody(constants: Constants): string {
+  const { HEADS, KV_HEADS, DECODING, LANES, DRAFTS, SCORED, SPLIT, SUMMARIES, INT8 } = constants;
   const group = Number(HEADS) / Number(KV_HEADS);
   const lanes = Number(LANES);
   const each = (piece: (g: number) => string) => unroll(group, piece);
@@ -105,7 +106,7 @@ function attentionBody({ HEADS, KV_HEADS, DECODING, LANES, DRAFTS, SCORED, SPLIT
       addScore(group, groups, head, s, sum);
     }
   }`;
-  return `${put(lanes)}
+  return `${put(lanes, constants)}
 ${laneOf(DRAFTS === true)}
 const GROUP = HEADS / KV_HEADS;
 const PARTS = THREADS / VEC4S;
@@ -161,10 +162,10 @@ fn main(
     if (isLive) {
       ${each((g) => `var dot${g} = 0.0;`)}
       for (var c = 0u; c < VEC4S; c++) {
-        let k = keys_at((cell * VEC4S + c) * sizes.slots + s);
+        let k = keys_at(keyAt(cell, s, c));
         ${each((g) => `dot${g} += dot(k, query[${g}u * VEC4S + c]);`)}
       }
-      ${each((g) => `score${g} = dot${g} * inverseSqrt(f32(DIM))${SUMMARIES ? ' + bonus' : ''};`)}
+      ${each((g) => `score${g} = dot${g} * inverseSqrt(f32(DIM))${INT8 ? ' * scales(cell, s).x' : ''}${SUMMARIES ? ' + bonus' : ''};`)}
     }
     ${each((g) => `weight[${g}u * MOST + i] = score${g}; most${g} = max(most${g}, score${g});`)}
   }
@@ -179,7 +180,7 @@ fn main(
   if (lane < PARTS * VEC4S) {
     ${each((g) => `var total${g} = vec4f(0.0); var sum${g} = 0.0;`)}
     for (var i = lane / VEC4S; i < live; i += PARTS) {
-      let v = values_at((cell * sizes.slots + first + i) * VEC4S + c);
+      let v = valueIn(cell, first + i, c);
       ${each((g) => `{ let w = weight[${g}u * MOST + i]; total${g} += w * v; sum${g} += w; }`)}
     }
     ${each((g) => `totals[${g}u * THREADS + lane] = total${g}; sums[${g}u * PARTS + lane / VEC4S] = sum${g};`)}

@@ -11,16 +11,20 @@
  *     mean += (Σ x − m · mean) / (n + m)          m tokens join n
  *
  * A mean is stored in the slots' dtype. It is rounded once an eviction, and earlier roundings shrink with it: after E
- * evictions it is off by at most E half units in the last place of the largest value.
+ * evictions it is off by at most E half units in the last place of the largest value. In int8 it lies in its slot as a token
+ * does, which is what attention reads, and what that lacks of it, its rest, in a slot behind all others: together off by
+ * at most E times 2^-15 of the largest value.
  *
- * Three dispatches without a barrier, one thread a candidate or 4 channels: the lists lie in memory, so that no budget is
- * too large for a workgroup, and a driver that compiles for a CPU has little to do. The rank of a candidate is counted
- * against all others: a few hundred candidates make that cheap.
+ * Three dispatches without a barrier, those of int8's scales aside, one thread a candidate or 4 channels: the lists lie in
+ * memory, so that no budget is too large for a workgroup, and a driver that compiles for a CPU has little to do. The rank of a
+ * candidate is counted against all others: a few hundred candidates make that cheap.
  */
 
-import { type Constants, defineKernel, type Kernel } from '../../tensor/kernel.ts';
+import { defineKernel } from '../../tensor/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type AttentionShape, type SlotBank, stepStruct } from './slots.ts';
+import { candidates, scoreConstants, scoreKernel, THREADS } from './score.ts';
+import type { AttentionShape, SlotBank } from './slots.ts';
+import { storageConstants, store, stored } from './stored.ts';
 
 export interface EvictOptions {
   readonly bank: SlotBank;
@@ -48,104 +52,26 @@ export function evict(options: EvictOptions): void {
   const marks = runtime.result([cells, 2 * most + summaries], 'u32', 'marks');
   const sizes = runtime.sizes([slots, condition, anchors, survivors, summaries, lineLength, most, firstRow, layer]);
   const scores = bank.scores && { scores: bank.scores };
-  const candidates = [Math.ceil(most / THREADS), kvHeads, rows];
+  const workgroups = [Math.ceil(most / THREADS), kvHeads, rows];
   runtime.dispatch(
     scoreKernel(score),
     { keys, values, positions, ...scores, rowOffsets, ranking, marks, step, sizes },
-    scoreConstants(headDim, bank.scores !== undefined),
-    candidates,
+    scoreConstants(headDim, bank.scores !== undefined, keys.dtype),
+    workgroups,
   );
-  runtime.dispatch(chooseKernel, { ranking, marks, step, sizes }, {}, candidates);
+  runtime.dispatch(chooseKernel, { ranking, marks, step, sizes }, {}, workgroups);
   runtime.dispatch(
     settleKernel,
     { keys, values, positions, ...(movesScores && scores), marks, step, sizes },
-    { VEC4S: headDim / 4, SUMMARIES: summaries, MOVES_SCORES: movesScores },
+    { VEC4S: headDim / 4, SUMMARIES: summaries, MOVES_SCORES: movesScores, ...storageConstants(keys.dtype) },
     [1, kvHeads, rows],
-  );
-}
-
-export function scoreConstants(headDim: number, isScored: boolean): Constants {
-  return { VEC4S: headDim / 4, SCORED: isScored };
-}
-
-const THREADS = 64;
-
-const BINDINGS = {
-  keys: 'write vec4',
-  values: 'write vec4',
-  positions: 'write u32',
-  scores: 'write f32',
-  rowOffsets: 'read u32',
-  ranking: 'write f32',
-  marks: 'write u32',
-  step: 'uniform Step',
-  sizes: 'uniform Sizes',
-} as const;
-
-/**
- * Candidates lie in kept slots, at first in those of the summaries too, and in the line that leaves. Of each is noted its
- * token, and what becomes of it; and of each summary how many tokens it had before.
- */
-const SHARED = `${stepStruct()}
-struct Sizes {
-  slots: u32, condition: u32, anchors: u32, survivors: u32, summaries: u32, lineLength: u32, most: u32,
-  firstRow: u32, layer: u32,
-}
-fn inKept() -> u32 { return sizes.survivors + step.isFirst * sizes.summaries; }
-fn candidates() -> u32 { return inKept() + sizes.lineLength; }
-fn slotOf(index: u32) -> u32 {
-  return select(step.leavingSlot + index - inKept(), sizes.condition + sizes.anchors + index, index < inKept());
-}
-fn summarySlot(b: u32) -> u32 { return sizes.condition + sizes.anchors + sizes.survivors + b; }
-fn noted(cell: u32, i: u32) -> u32 { return cell * (2u * sizes.most + sizes.summaries) + i; }
-fn fate(cell: u32, i: u32) -> u32 { return noted(cell, sizes.most + i); }
-fn before(cell: u32, b: u32) -> u32 { return noted(cell, 2u * sizes.most + b); }
-const STAYS = 0xffffffffu; // else the summary that it joins`;
-
-/** The kernel of a score. Its name holds the text, as kernels of the same name and constants are the same. */
-export function scoreKernel(score: string): Kernel {
-  return defineKernel(
-    `score{${score.replace(/\s+/g, ' ').trim()}}`,
-    BINDINGS,
-    ({ SCORED }) => `${SHARED}
-struct Candidate { index: u32, token: u32, line: u32, column: u32${SCORED ? ', attention: f32' : ''} }
-var<private> row: u32;
-var<private> head: u32;
-var<private> cell: u32;
-fn candidate(index: u32) -> Candidate {
-  let at = cell * sizes.slots + slotOf(index);
-  let token = positions[at] + rowOffsets[2 * (sizes.firstRow + row) + 1] - sizes.condition;
-  let line = token / sizes.lineLength;
-  return Candidate(index, token, line, token - line * sizes.lineLength${SCORED ? ', scores[at]' : ''});
-}
-fn keyOf(c: Candidate, i: u32) -> vec4f { return keys_at((cell * VEC4S + i) * sizes.slots + slotOf(c.index)); }
-fn valueOf(c: Candidate, i: u32) -> vec4f { return values_at((cell * sizes.slots + slotOf(c.index)) * VEC4S + i); }
-fn cellOf() -> vec2u { return vec2u(sizes.layer, head); }
-
-${score}
-
-@compute @workgroup_size(${THREADS})
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  head = id.y;
-  row = id.z;
-  cell = row * groups.y + head;
-  if (id.x >= candidates()) { return; }
-  let one = candidate(id.x);
-  let chosenBy = score(one);
-  let isNan = (bitcast<u32>(chosenBy) & 0x7fffffffu) > 0x7f800000u;
-  ranking[cell * sizes.most + id.x] = select(chosenBy, -3.4e38, isNan);
-  marks[noted(cell, id.x)] = one.token;
-  if (id.x < sizes.summaries) {
-    marks[before(cell, id.x)] = select(positions[cell * sizes.slots + summarySlot(id.x)], 0, step.isFirst == 1);
-  }
-}`,
   );
 }
 
 const chooseKernel = /* @__PURE__ */ defineKernel(
   'choose',
   { ranking: 'read f32', marks: 'write u32', step: 'uniform Step', sizes: 'uniform Sizes' },
-  () => `${SHARED}
+  () => `${candidates()}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let cell = id.z * groups.y + id.y;
@@ -168,17 +94,20 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 const settleKernel = /* @__PURE__ */ defineKernel(
   'settle',
   {
-    keys: BINDINGS.keys,
-    values: BINDINGS.values,
-    positions: BINDINGS.positions,
-    scores: BINDINGS.scores,
+    keys: 'write vec4',
+    values: 'write vec4',
+    positions: 'write u32',
+    scores: 'write f32',
     marks: 'read u32',
-    step: BINDINGS.step,
-    sizes: BINDINGS.sizes,
+    step: 'uniform Step',
+    sizes: 'uniform Sizes',
   },
-  ({ SUMMARIES, MOVES_SCORES }: Constants) => `${SHARED}
-fn keyAt(cell: u32, slot: u32, c: u32) -> u32 { return (cell * VEC4S + c) * sizes.slots + slot; }
-fn valueAt(cell: u32, slot: u32, c: u32) -> u32 { return (cell * sizes.slots + slot) * VEC4S + c; }
+  (constants) => {
+    const { SUMMARIES, MOVES_SCORES, INT8 } = constants;
+    const mean = (what: 'keyIn' | 'valueIn') =>
+      `${what}(cell, slot, lane)${INT8 ? ` + ${what}(cell, restSlot(b), lane)` : ''}`;
+    return `${candidates()}${stored(constants)}${store(constants)}
+fn restSlot(b: u32) -> u32 { return sizes.slots - sizes.summaries + b; }
 fn joined(mean: vec4f, had: u32, sum: vec4f, count: u32) -> vec4f {
   let old = select(vec4f(0.0), mean, had > 0);
   return old + (sum - f32(count) * old) / f32(had + count);
@@ -201,9 +130,10 @@ fn main(
     let summary = marks[fate(cell, i)];
     if (summary == STAYS) { continue; }
     joining[summary]++;
-    keySums[summary] += keys_at(keyAt(cell, slotOf(i), lane));
-    valueSums[summary] += values_at(valueAt(cell, slotOf(i), lane));
-  }`
+    keySums[summary] += keyIn(cell, slotOf(i), lane);
+    valueSums[summary] += valueIn(cell, slotOf(i), lane);
+  }
+  ${INT8 ? 'storageBarrier();' : ''}`
       : ''
   }
   var hole = 0u;
@@ -216,6 +146,7 @@ fn main(
     if (lane == 0) {
       let first = cell * sizes.slots;
       positions[first + to] = positions[first + slotOf(i)];
+      ${INT8 ? 'keys[keyAt(cell, to, VEC4S)] = keys[keyAt(cell, slotOf(i), VEC4S)];' : ''}
       ${MOVES_SCORES ? 'scores[first + to] = scores[first + slotOf(i)];' : ''}
     }
     hole++;
@@ -226,13 +157,19 @@ fn main(
     let slot = summarySlot(b);
     let had = marks[before(cell, b)];
     if (lane == 0) { positions[cell * sizes.slots + slot] = had + joining[b]; }
-    if (joining[b] == 0) { continue; }
-    let key = keyAt(cell, slot, lane);
-    keys_put(key, joined(keys_at(key), had, keySums[b], joining[b]));
-    let value = valueAt(cell, slot, lane);
-    values_put(value, joined(values_at(value), had, valueSums[b], joining[b]));
+    let key = joined(${mean('keyIn')}, had, keySums[b], joining[b]);
+    let value = joined(${mean('valueIn')}, had, valueSums[b], joining[b]);
+    let putting = select(VEC4S, lane, joining[b] > 0);
+    store(putting, cell, slot, key, value);
+    ${
+      INT8
+        ? `storageBarrier();
+    store(putting, cell, restSlot(b), key - keyIn(cell, slot, lane), value - valueIn(cell, slot, lane));`
+        : ''
+    }
   }`
       : ''
   }
-}`,
+}`;
+  },
 );

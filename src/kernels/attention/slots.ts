@@ -9,14 +9,14 @@ export interface Rotation {
   readonly pairing: 'interleaved' | 'half-split';
 }
 
-/** Slots of some rows of one layer. `vec4s` are groups of 4 channels. */
+/** Slots of some rows of one layer. */
 export interface SlotBank {
   readonly layer: number;
   readonly firstRow: number;
   readonly rows: number;
-  /** [rows, G, D / 4, S, 4] */
+  /** [rows, G, D / 4, S, 4]; in int8 words u32 [rows, G, D / 4 + 1, S], see `stored`. */
   readonly keys: Tensor;
-  /** [rows, G, S, D] */
+  /** [rows, G, S, D]; in int8 words u32 [rows, G, S, D / 4]. */
   readonly values: Tensor;
   /** Position of the token in each slot, u32 [rows, G, S]; of a summary, how many tokens it is the mean of. */
   readonly positions: Tensor;
@@ -31,7 +31,7 @@ export interface AttentionShape {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Slots of a row. */
+  /** Slots of a row, in int8 those of the summaries' rests included. */
   readonly slots: number;
   /** Condition tokens: slots [0, condition) of every row. */
   readonly condition: number;

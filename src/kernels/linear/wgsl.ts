@@ -17,7 +17,7 @@ export const SEGMENTS = 8;
 
 export const BINDINGS = {
   w: 'read vec8',
-  q: 'read u32',
+  q: 'read vec4',
   scales: 'read vec4',
   bias: 'read f32',
   residual: 'read f32',
@@ -35,10 +35,9 @@ fn erf(x: f32) -> f32 {
 
 /** A chunk of whole numbers times their scale f. */
 const INT8 = `
-fn bytes(word: u32) -> vec4f { return vec4f(vec4i(vec4u(word) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u)); }
-fn q_at(i: u32, f: f32) -> Vec8 { return Vec8(f * bytes(q[2u * i]), f * bytes(q[2u * i + 1u])); }`;
+fn weight_at(i: u32, f: f32) -> Vec8 { return Vec8(f * q_at(2u * i), f * q_at(2u * i + 1u)); }`;
 const INT4 = `
-fn q_at(i: u32, f: f32) -> Vec8 {
+fn weight_at(i: u32, f: f32) -> Vec8 {
   let word = vec4u(q[i]);
   return Vec8(
     f * vec4f(vec4i(word << vec4u(28u, 20u, 12u, 4u)) >> vec4u(28u)),
@@ -90,7 +89,7 @@ export function units(count: number, paired: boolean, output: (index: number) =>
 /** Declares `v{u}`: the chunk c of unit u's weights. */
 export function readWeight(unit: number, quantized: boolean): string {
   const at = `w${unit} + c * ${LANES}u`;
-  return `let v${unit} = ${quantized ? `q_at(${at}, f${unit})` : `w_at(${at})`};`;
+  return `let v${unit} = ${quantized ? `weight_at(${at}, f${unit})` : `w_at(${at})`};`;
 }
 
 /** Declares `f{u}`: the scale of group g. */
