@@ -63,6 +63,10 @@ export function round(value: number): number {
   return Number(value.toPrecision(3));
 }
 
+export function median(samples: readonly number[]): number {
+  return [...samples].sort((a, b) => a - b)[Math.floor(samples.length / 2)]!; // there is one
+}
+
 /** A row of every candidate of the one choice that `build` makes, that of the prior first. */
 export async function timeEach(
   runtime: Runtime,

@@ -10,7 +10,7 @@ import type { Runtime } from '../src/tensor/runtime.ts';
 import { VERSION } from '../src/version.ts';
 import { buildCli, CLI } from '../test/support/cli.ts';
 import { startRedis } from '../test/support/redis-server.ts';
-import { round } from './support.ts';
+import { median, round } from './support.ts';
 
 const MODEL = 'emoji';
 /** Of a run. */
@@ -72,8 +72,4 @@ async function startWorker(url: string, driver: string): Promise<ChildProcess> {
 async function end(worker: ChildProcess): Promise<void> {
   worker.kill('SIGTERM');
   await once(worker, 'exit');
-}
-
-function median(samples: readonly number[]): number {
-  return [...samples].sort((a, b) => a - b)[Math.floor(samples.length / 2)]!;
 }
