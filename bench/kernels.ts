@@ -91,44 +91,39 @@ export async function storeRows(runtime: Runtime): Promise<Row[]> {
   const rows: Row[] = [];
   const [heads, headDim, lines] = [20, 64, 24];
   for (const images of [1, 8]) {
-    for (const [budgetLines, kvDtype] of [24, 6, 4, 3].flatMap(
-      (lines) =>
-        [
-          [lines, 'f16'],
-          [lines, 'int8'],
-        ] as const,
-    )) {
-      const count = 2 * images;
-      const zeros = Array.from({ length: count }, () => 0);
-      const shape = {
-        layers: 1,
-        heads,
-        kvHeads: heads,
-        headDim,
-        lines,
-        lineLength: lines,
-        condition: 1,
-        images,
-        leftPadding: zeros,
-        positionOffsets: zeros,
-        dtype: 'f16' as const,
-      };
-      using store = await KvStore.open(
-        runtime,
-        shape,
-        planCache({ policy: 'line-ar', budgetLines, kvDtype }, { lines, lineLength: lines }),
-      );
-      using angles = runtime.tensor([1 + lines * lines, headDim / 2, 2], 'f32', 'angles');
-      using qkv = runtime.tensor([count, 3 * heads * headDim], 'f32', 'qkv');
-      using step = await runtime.record('attend', () =>
-        store.decode.attend(0, qkv, { angles, pairing: 'interleaved' }),
-      );
-      const name = `${images} images, ${budgetLines} of 24 lines, ${kvDtype}`;
-      const ends = await timeLineEnds(runtime, store, step, lines);
-      rows.push(await time(runtime, `attend, ${name}`, [step], { bytes: store.bytes }));
-      if (ends.length > 0)
-        rows.push({ name: `line end, ${name}`, medianMs: round(median(ends)), samples: ends.length });
-    }
+    for (const budgetLines of [24, 6, 4, 3])
+      for (const kvDtype of ['f16', 'int8'] as const) {
+        const count = 2 * images;
+        const zeros = Array.from({ length: count }, () => 0);
+        const shape = {
+          layers: 1,
+          heads,
+          kvHeads: heads,
+          headDim,
+          lines,
+          lineLength: lines,
+          condition: 1,
+          images,
+          leftPadding: zeros,
+          positionOffsets: zeros,
+          dtype: 'f16' as const,
+        };
+        using store = await KvStore.open(
+          runtime,
+          shape,
+          planCache({ policy: 'line-ar', budgetLines, kvDtype }, { lines, lineLength: lines }),
+        );
+        using angles = runtime.tensor([1 + lines * lines, headDim / 2, 2], 'f32', 'angles');
+        using qkv = runtime.tensor([count, 3 * heads * headDim], 'f32', 'qkv');
+        using step = await runtime.record('attend', () =>
+          store.decode.attend(0, qkv, { angles, pairing: 'interleaved' }),
+        );
+        const name = `${images} images, ${budgetLines} of 24 lines, ${kvDtype}`;
+        const ends = await timeLineEnds(runtime, store, step, lines);
+        rows.push(await time(runtime, `attend, ${name}`, [step], { bytes: store.bytes }));
+        if (ends.length > 0)
+          rows.push({ name: `line end, ${name}`, medianMs: round(median(ends)), samples: ends.length });
+      }
   }
   return rows;
 }

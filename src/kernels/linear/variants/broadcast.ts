@@ -18,7 +18,7 @@ export const broadcast: LinearVariant = {
     const tile = (TILE: number, UNITS: number) => ({ TILE, UNITS, WIDTH, SUBGROUP: subgroupSize });
     const TILE = rowTile(rows);
     const isSwift = kind === 'swiftshader';
-    const [UNITS, others] = isSwift ? (blocks < 16 ? ([4, 8] as const) : ([8, 4] as const)) : ([4, 2] as const);
+    const [UNITS, others] = (isSwift ? (blocks < 16 ? [4, 8] : [8, 4]) : [4, 2]) as [number, number];
     const tiles = [tile(TILE, UNITS), tile(TILE, others)];
     if (rows <= TILE || blocks < 8) return tiles;
     // a third faster than two tiles; the largest takes lavapipe long to compile
