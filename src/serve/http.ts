@@ -7,6 +7,9 @@ import { ApiError } from './api-error.ts';
 
 /** Bytes that a client may leave unread before pictures on the way are left out. */
 const MOST_UNREAD_BYTES = 16 * 2 ** 20;
+/** What clients are told of how long a connection waits for their next request, and how long it does. */
+const TOLD_IDLE_SECONDS = 5;
+const IDLE_MS = 60_000;
 
 /** Throws ApiError for another content type, too many bytes, or what is no JSON. */
 export async function readJson(request: IncomingMessage, mostBytes: number): Promise<unknown> {
@@ -61,6 +64,17 @@ export function sendEvent(
 /** Whether a client reads what it gets: for one that does not, no pictures on the way are kept in memory. */
 export function keepsUp({ writableLength }: Pick<ServerResponse, 'writableLength'>): boolean {
   return writableLength <= MOST_UNREAD_BYTES;
+}
+
+/**
+ * Connections stay open far longer than clients are told: where both are the same, a request that is sent at the last moment,
+ * or arrives while the process is busy drawing, finds its connection closed and gets no answer.
+ */
+export function keepConnections(server: Server): void {
+  server.keepAliveTimeout = IDLE_MS;
+  server.prependListener('request', (_, response) => {
+    response.setHeader('Keep-Alive', `timeout=${TOLD_IDLE_SECONDS}`); // instead of Node's, which tells all
+  });
 }
 
 /** A client that takes nothing of an answer that is complete for so long is cut off. */

@@ -12,7 +12,15 @@ import { checkOptions, checkValue, type OptionTable } from '../tensor/options.ts
 import { ApiError, apiError } from './api-error.ts';
 import { DrawingLoop } from './drawing-loop.ts';
 import { answerGeneration } from './generation.ts';
-import { cutOffUnread, expectToken, readJson, refuseBadRequests, sendEvent, sendJson } from './http.ts';
+import {
+  cutOffUnread,
+  expectToken,
+  keepConnections,
+  readJson,
+  refuseBadRequests,
+  sendEvent,
+  sendJson,
+} from './http.ts';
 import { openMetrics } from './metrics.ts';
 import { openApi } from './openapi.ts';
 
@@ -162,6 +170,7 @@ export async function serve<Prompt>(model: ImageModel<Prompt>, given: ServeOptio
     }
   });
   refuseBadRequests(server);
+  keepConnections(server);
   await new Promise<void>((listening, failed) => {
     server.once('error', failed);
     server.listen(port, host, listening);

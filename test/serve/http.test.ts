@@ -1,18 +1,22 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import { cutOffUnread, keepsUp, sendEvent } from '../../src/serve/http.ts';
+import { cutOffUnread, keepConnections, keepsUp, sendEvent } from '../../src/serve/http.ts';
 
 const EVENT = { type: 'picture', b64_json: 'x'.repeat(2 ** 20) };
 const MOST_BYTES = 17 * 2 ** 20 + 100; // what is let through, and an event
 
+async function listening(server: Server): Promise<number> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
 describe('a client that does not read', () => {
   /** The server's side of a stream to a client that reads nothing; called once the stream is open. */
   const unread = async (use: (response: ServerResponse, client: Socket) => Promise<void>) => {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    const server = createServer();
+    const client = connect(await listening(server), '127.0.0.1');
     client.on('error', () => undefined).pause();
     client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
     const [, response] = (await once(server, 'request')) as [unknown, ServerResponse];
@@ -44,4 +48,21 @@ describe('a client that does not read', () => {
       const isSet = { writableEnded: true, writableFinished: true, setTimeout: () => assert.fail('cut off') };
       cutOffUnread(isSet as never, 20);
     }));
+});
+
+describe('a connection', () => {
+  it('that is idle stays far longer than its client is told, so that a request is not on its way when it closes', async () => {
+    const server = createServer((_, response) => response.end('x'));
+    keepConnections(server);
+    const port = await listening(server);
+    const connected = once(server, 'connection') as Promise<Socket[]>;
+
+    const answer = await fetch(`http://127.0.0.1:${port}`);
+    await answer.text();
+
+    const told = Number(/^timeout=(\d+)$/.exec(answer.headers.get('keep-alive') ?? '')?.[1]);
+    const [socket] = await connected;
+    assert.ok(socket!.timeout! > 10_000 * told, `${socket!.timeout} ms, where ${told} s are told`);
+    server.close();
+  });
 });
