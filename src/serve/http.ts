@@ -77,6 +77,24 @@ export function keepConnections(server: Server): void {
   });
 }
 
+/**
+ * How to close a server: when every answer that it has begun is with its client. `server.close` alone cuts off those that
+ * are complete and on their way. Clients that are in the middle of a request or an answer after `mostMs` are cut off.
+ */
+export function closable(server: Server): (mostMs: number) => Promise<void> {
+  const answers = new Set<ServerResponse>();
+  server.prependListener('request', (_, response) => {
+    answers.add(response);
+    response.on('close', () => answers.delete(response));
+  });
+  return async (mostMs) => {
+    const late = setTimeout(() => server.closeAllConnections(), mostMs);
+    await Promise.all([...answers].map((answer) => new Promise<void>((over) => answer.on('close', over))));
+    await new Promise((closed) => server.close(closed));
+    clearTimeout(late);
+  };
+}
+
 /** A client that takes nothing of an answer that is complete for so long is cut off. */
 export function cutOffUnread(response: ServerResponse, idleMs: number): void {
   if (response.writableEnded && !response.writableFinished) response.setTimeout(idleMs, () => void response.destroy());

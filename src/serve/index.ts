@@ -13,6 +13,7 @@ import { ApiError, apiError } from './api-error.ts';
 import { DrawingLoop } from './drawing-loop.ts';
 import { answerGeneration } from './generation.ts';
 import {
+  closable,
   cutOffUnread,
   expectToken,
   keepConnections,
@@ -171,6 +172,7 @@ export async function serve<Prompt>(model: ImageModel<Prompt>, given: ServeOptio
   });
   refuseBadRequests(server);
   keepConnections(server);
+  const close = closable(server);
   await new Promise<void>((listening, failed) => {
     server.once('error', failed);
     server.listen(port, host, listening);
@@ -180,12 +182,8 @@ export async function serve<Prompt>(model: ImageModel<Prompt>, given: ServeOptio
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`,
     async close() {
       state.isClosing = true;
-      const closed = new Promise((done) => server.close(done));
       await loop.drained();
-      server.closeIdleConnections();
-      const late = setTimeout(() => server.closeAllConnections(), clientTimeoutMs); // of clients in the middle of a request
-      await closed;
-      clearTimeout(late);
+      await close(clientTimeoutMs);
     },
   };
 }

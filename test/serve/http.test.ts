@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import { cutOffUnread, keepConnections, keepsUp, sendEvent } from '../../src/serve/http.ts';
+import { closable, cutOffUnread, keepConnections, keepsUp, sendEvent } from '../../src/serve/http.ts';
 
 const EVENT = { type: 'picture', b64_json: 'x'.repeat(2 ** 20) };
 const MOST_BYTES = 17 * 2 ** 20 + 100; // what is let through, and an event
@@ -64,5 +64,24 @@ describe('a connection', () => {
     const [socket] = await connected;
     assert.ok(socket!.timeout! > 10_000 * told, `${socket!.timeout} ms, where ${told} s are told`);
     server.close();
+  });
+
+  it('brings all of an answer that is on its way when the server closes, and is cut off where its client is too slow', async () => {
+    for (const isRead of [true, false]) {
+      const server = createServer((_, response) => response.end(EVENT.b64_json.repeat(16)));
+      const close = closable(server);
+      const client = connect(await listening(server), '127.0.0.1');
+      client.on('error', () => undefined).pause();
+      client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+      await once(server, 'request');
+
+      const closed = close(isRead ? 60_000 : 20);
+      if (isRead) client.resume();
+      await closed;
+
+      if (!isRead) client.resume();
+      await once(client, 'close');
+      assert.equal(client.bytesRead > 16 * EVENT.b64_json.length, isRead, `${client.bytesRead} bytes were read`);
+    }
   });
 });
