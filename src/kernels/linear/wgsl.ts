@@ -33,15 +33,12 @@ fn erf(x: f32) -> f32 {
   return sign(x) * (1.0 - p * exp(-x * x));
 }`;
 
-/** A chunk of whole numbers times their scale f. */
+/** Half a chunk of whole numbers times their scale f. */
 const INT8 = `
-fn weight_at(i: u32, f: f32) -> Vec8 { return Vec8(f * q_at(2u * i), f * q_at(2u * i + 1u)); }`;
+fn half_at(i: u32, half: u32, f: f32) -> vec4f { return f * q_at(2u * i + half); }`;
 const INT4 = `
-fn weight_at(i: u32, f: f32) -> Vec8 {
-  let word = vec4u(q[i]);
-  return Vec8(
-    f * vec4f(vec4i(word << vec4u(28u, 20u, 12u, 4u)) >> vec4u(28u)),
-    f * vec4f(vec4i(word << vec4u(24u, 16u, 8u, 0u)) >> vec4u(28u)));
+fn half_at(i: u32, half: u32, f: f32) -> vec4f {
+  return f * vec4f(vec4i(vec4u(q[i] >> (4u * half)) << vec4u(28u, 20u, 12u, 4u)) >> vec4u(28u));
 }`;
 
 /** Declarations of all variants: sizes, the activation, and the reading of quantized weights. */
@@ -61,13 +58,13 @@ const GROUPS = (CHUNKS + ${GROUP / CHUNK - 1}) / ${GROUP / CHUNK};
 const SEGMENT = (GROUPS + ${SEGMENTS - 1}) / ${SEGMENTS}; // groups in a segment
 const STORED_CHUNKS = ${QMAX ? `GROUPS * ${GROUP / CHUNK}` : 'CHUNKS'};
 const SCALE_QUADS = (GROUPS + 3) / 4;
-${QMAX ? `struct Vec8 { low: vec4f, high: vec4f }${Number(QMAX) === 7 ? INT4 : INT8}` : ''}`;
+${QMAX ? (Number(QMAX) === 7 ? INT4 : INT8) : ''}`;
 }
 
-/** Adds a chunk to sum `s{u}_{r}`, as one expression: a driver that keeps variables in memory then stores once. */
-export function sumChunk(unit: number, row: number, input: (k: number) => string): string {
+/** Adds neighboring inputs to sum `s{u}_{r}`, as one expression: a driver that keeps variables in memory then stores once. */
+export function sumInputs(count: number, unit: number, row: number, input: (k: number) => string): string {
   let sum = `s${unit}_${row}`;
-  for (let k = 0; k < CHUNK; k++) sum = `fma(${input(k)}, v${unit}.${k < 4 ? 'low' : 'high'}.${'xyzw'[k % 4]}, ${sum})`;
+  for (let k = 0; k < count; k++) sum = `fma(${input(k)}, v${unit}_${k >> 2}.${'xyzw'[k % 4]}, ${sum})`;
   return `s${unit}_${row} = ${sum};`;
 }
 
@@ -86,10 +83,18 @@ export function units(count: number, paired: boolean, output: (index: number) =>
   });
 }
 
-/** Declares `v{u}`: the chunk c of unit u's weights. */
-export function readWeight(unit: number, quantized: boolean): string {
+/** Declares `v{u}_0` and `v{u}_1`: the halves of chunk c of unit u's weights. */
+export function readChunk(unit: number, quantized: boolean): string {
+  if (quantized) return unroll(2, (i) => readHalf(unit, i, `${i}u`, true));
+  return `let both${unit} = w_at(w${unit} + c * ${LANES}u);
+      let v${unit}_0 = both${unit}.low;
+      let v${unit}_1 = both${unit}.high;`;
+}
+
+/** Declares `v{u}_{i}`: a half of chunk c, of floats where the binding `w` is `vec4`. */
+export function readHalf(unit: number, i: number, half: string, quantized: boolean): string {
   const at = `w${unit} + c * ${LANES}u`;
-  return `let v${unit} = ${quantized ? `weight_at(${at}, f${unit})` : `w_at(${at})`};`;
+  return `let v${unit}_${i} = ${quantized ? `half_at(${at}, ${half}, f${unit})` : `w_at(2u * (${at}) + ${half})`};`;
 }
 
 /** Declares `f{u}`: the scale of group g. */
@@ -97,14 +102,25 @@ export function readScale(unit: number): string {
   return `let f${unit} = scales_at((b${unit} * SCALE_QUADS + g / 4u) * ${LANES}u + l${unit})[g % 4u];`;
 }
 
-/** Walks the groups of segment `seg`, and the chunks c of each. */
-export function walk(scales: string, chunk: string): string {
+/**
+ * Walks the chunks c of segment `seg`, each in as many `turns`, group by group where these have scales. In few loops:
+ * SwiftShader pays for the sums of a thread at each border of one.
+ */
+export function walk(scales: string, step: string, turns = 1): string {
+  const steps = (from: string, to: string) =>
+    turns === 1
+      ? `for (var c = ${from}; c < min(u32(CHUNKS), ${to}); c++) { ${step} }`
+      : `for (var i = ${turns}u * ${from}; i < ${turns}u * min(u32(CHUNKS), ${to}); i++) {
+      let c = i / ${turns}u;
+      let half = i % ${turns}u;
+      ${step}
+    }`;
+  const chunks = GROUP / CHUNK;
+  if (scales === '') return steps(`${chunks}u * seg * SEGMENT`, `${chunks}u * (seg + 1u) * SEGMENT`);
   return `
   for (var g = seg * SEGMENT; g < min(u32(GROUPS), (seg + 1u) * SEGMENT); g++) {
     ${scales}
-    for (var c = g * ${GROUP / CHUNK}u; c < min(u32(CHUNKS), (g + 1u) * ${GROUP / CHUNK}u); c++) {
-      ${chunk}
-    }
+    ${steps(`g * ${chunks}u`, `(g + 1u) * ${chunks}u`)}
   }`;
 }
 

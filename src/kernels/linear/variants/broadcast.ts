@@ -1,29 +1,28 @@
 /**
- * Activations read once by a subgroup and broadcast in it: lane s reads input s of a chunk, and every lane multiplies it
- * into its own outputs. What a driver on the CPU pays for are loads, of which this makes the fewest, and there is no
- * barrier. A thread owns TILE rows and UNITS outputs, WIDTH apart.
+ * Activations read once by a subgroup and broadcast in it: lane s reads input s of a step, and every lane multiplies it
+ * into its own outputs. A step is a chunk, or half of one where a subgroup has 4 lanes. What a driver on the CPU pays for
+ * are loads, of which this makes the fewest, and there is no barrier. A thread owns TILE rows and UNITS outputs, WIDTH apart.
  */
 
 import { type Constants, subgroupKernel, unroll } from '../../../tensor/kernel.ts';
 import { CHUNK, LANES, SUBGROUPS } from '../weight.ts';
-import { BINDINGS, declarations, readScale, readWeight, SEGMENTS, store, sumChunk, units, walk } from '../wgsl.ts';
+import { BINDINGS, declarations, readHalf, readScale, SEGMENTS, store, sumInputs, units, walk } from '../wgsl.ts';
 import { type LinearVariant, rowTile } from './variant.ts';
 
 export const broadcast: LinearVariant = {
-  kernel: /* @__PURE__ */ subgroupKernel('linear.broadcast', { x: 'read f32', ...BINDINGS }, body),
+  kernel: /* @__PURE__ */ subgroupKernel('linear.broadcast', { x: 'read f32', ...BINDINGS, w: 'read vec4' }, body),
 
   tiles({ rows, blocks }, { kind, subgroupSize }) {
     if (subgroupSize === undefined || !SUBGROUPS.includes(subgroupSize)) return [];
     const WIDTH = Math.max(CHUNK, subgroupSize);
     const tile = (TILE: number, UNITS: number) => ({ TILE, UNITS, WIDTH, SUBGROUP: subgroupSize });
     const TILE = rowTile(rows);
-    const isSwift = kind === 'swiftshader';
-    const [UNITS, others] = (isSwift ? (blocks < 16 ? [4, 8] : [8, 4]) : [4, 2]) as [number, number];
-    const tiles = [tile(TILE, UNITS), tile(TILE, others)];
+    const tiles = [tile(TILE, 4), tile(TILE, 2)];
     if (rows <= TILE || blocks < 8) return tiles;
-    // a third faster than two tiles; the largest takes lavapipe long to compile
-    const LARGER = [10, 12].find((size) => rows <= size) ?? 16;
-    return isSwift || LARGER < 16 ? [tile(LARGER, UNITS), ...tiles] : [...tiles, tile(LARGER, UNITS)];
+    // a third faster than two tiles; lavapipe compiles the largest for seconds
+    const LARGER = [10, 12].find((size) => rows <= size);
+    if (LARGER) return [tile(LARGER, 4), ...tiles];
+    return kind === 'swiftshader' ? [tile(16, 8), ...tiles] : [...tiles, tile(16, 4)];
   },
 
   workgroups({ rows, blocks }, { TILE = 1, UNITS = 1, WIDTH = 1 }) {
@@ -36,27 +35,32 @@ function body(constants: Constants): string {
   const tile = (piece: (row: number) => string) => unroll(TILE!, piece);
   const unit = (piece: (unit: number) => string) => unroll(UNITS!, piece);
   const each = (piece: (unit: number, row: number) => string) => unit((u) => tile((r) => piece(u, r)));
-  const perLane = Math.max(1, CHUNK / SUBGROUP!);
   const lanes = Math.min(CHUNK, SUBGROUP!);
-  const reads = (piece: (row: number, read: number) => string) => tile((r) => unroll(perLane, (i) => piece(r, i)));
-  const read = (r: number, i: number) => {
-    const at = `c * ${CHUNK}u + ${i * lanes}u`;
+  const turns = CHUNK / lanes;
+  const at = turns > 1 ? `i * ${lanes}u` : `c * ${CHUNK}u`;
+  const read = (r: number) => {
     const value = INPUTS! % CHUNK ? `select(0.0, x[x${r} + ${at}], ${at} + place < INPUTS)` : `x[x${r} + ${at}]`;
-    return `let a${r}_${i} = ${value};`;
+    return `let i${r} = ${value};`;
   };
-  const from = (name: string, r: number, k: number) =>
-    `subgroupBroadcast(${name}${r}_${Math.floor(k / lanes)}, ${k % lanes}u)`;
-  const chunk = `
-      ${reads(read)}
-      ${NORM ? reads((r, i) => `n${r}_${i} = fma(a${r}_${i}, a${r}_${i}, n${r}_${i});`) : ''}
-      ${unit((u) => readWeight(u, Boolean(QMAX)))}
+  // n{r}_0 is of the half at hand, and after an even number of turns of the first
+  const square = (r: number) =>
+    turns > 1
+      ? `let n${r} = fma(i${r}, i${r}, n${r}_0);\nn${r}_0 = n${r}_1;\nn${r}_1 = n${r};`
+      : `n${r}_0 = fma(i${r}, i${r}, n${r}_0);`;
+  const inputs = `
+      ${tile(read)}
+      ${NORM ? tile(square) : ''}
+      ${unit((u) => unroll(lanes / 4, (i) => readHalf(u, i, turns > 1 ? 'half' : `${i}u`, Boolean(QMAX))))}
       ${tile(
         (r) => `{
-        ${unroll(CHUNK, (k) => `let a${k} = ${from('a', r, k)};`)}
-        ${unit((u) => sumChunk(u, r, (k) => `a${k}`))}
+        ${unroll(lanes, (k) => `let a${k} = subgroupBroadcast(i${r}, ${k}u);`)}
+        ${unit((u) => sumInputs(lanes, u, r, (k) => `a${k}`))}
       }`,
       )}`;
-  const places = (r: number) => Array.from({ length: CHUNK }, (_, k) => from('n', r, k)).join(' + ');
+  const places = (r: number) =>
+    Array.from({ length: CHUNK }, (_, k) => `subgroupBroadcast(n${r}_${Math.floor(k / lanes)}, ${k % lanes}u)`).join(
+      ' + ',
+    );
   const step = PAIRED ? UNITS! / 2 : UNITS!;
   return `${declarations(constants)}
 @compute @workgroup_size(${WIDTH})
@@ -73,8 +77,8 @@ fn main(
   ${NORM ? tile((r) => `var m${r} = 0.0;`) : ''}
   for (var seg = 0u; seg < ${SEGMENTS}u; seg++) {
     ${each((u, r) => `var s${u}_${r} = 0.0;`)}
-    ${NORM ? reads((r, i) => `var n${r}_${i} = 0.0;`) : ''}
-    ${walk(QMAX ? unit(readScale) : '', chunk)}
+    ${NORM ? tile((r) => unroll(turns, (i) => `var n${r}_${i} = 0.0;`)) : ''}
+    ${walk(QMAX ? unit(readScale) : '', inputs, turns)}
     ${each((u, r) => `t${u}_${r} += s${u}_${r};`)}
     ${NORM ? tile((r) => `m${r} += ${places(r)};`) : ''}
   }

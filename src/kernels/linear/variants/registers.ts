@@ -6,7 +6,7 @@
 
 import { type Constants, defineKernel, unroll } from '../../../tensor/kernel.ts';
 import { CHUNK, LANES } from '../weight.ts';
-import { BINDINGS, declarations, readScale, readWeight, SEGMENTS, store, sumChunk, units, walk } from '../wgsl.ts';
+import { BINDINGS, declarations, readChunk, readScale, SEGMENTS, store, sumInputs, units, walk } from '../wgsl.ts';
 import { type LinearVariant, rowTile, type Tile } from './variant.ts';
 
 export const registers: LinearVariant = {
@@ -43,8 +43,8 @@ function body(constants: Constants): string {
       ${tile((r) => `let low${r} = x[x${r} + 2u * c];\nvar high${r} = x[x${r} + 2u * c + 1u];`)}
       ${tail}
       ${NORM ? tile((r) => `nl${r} = fma(low${r}, low${r}, nl${r});\nnh${r} = fma(high${r}, high${r}, nh${r});`) : ''}
-      ${unit((u) => readWeight(u, Boolean(QMAX)))}
-      ${each((u, r) => sumChunk(u, r, (k) => `${k < 4 ? 'low' : 'high'}${r}.${'xyzw'[k % 4]}`))}`;
+      ${unit((u) => readChunk(u, Boolean(QMAX)))}
+      ${each((u, r) => sumInputs(CHUNK, u, r, (k) => `${k < 4 ? 'low' : 'high'}${r}.${'xyzw'[k % 4]}`))}`;
   const places = (r: number) =>
     ['nl', 'nh'].flatMap((half) => [...'xyzw'].map((place) => `${half}${r}.${place}`)).join(' + ');
   const segment = `
