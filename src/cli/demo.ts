@@ -41,14 +41,15 @@ async function demo({ driver, out, seed, images }: DemoFlags): Promise<void> {
     using runtime = await Runtime.open({ driver });
     console.log(`driver: ${runtime.description}`);
     const openedMs = performance.now();
-    using model = await loadModel(runtime, 'emoji', { signal });
+    // which takes minutes for all of them, and longer to unpack a half than to read a float
+    const isSlow = runtime.kind === 'swiftshader';
+    using model = await loadModel(runtime, 'emoji', { signal, dtype: isSlow ? 'f32' : 'f16' });
     const loadedMs = performance.now();
     let firstLineMs: number | undefined;
     const onLine = () => {
       firstLineMs ??= performance.now();
     };
-    // SwiftShader takes minutes for all of them
-    const names = EMOJI.slice(0, images ?? (runtime.kind === 'swiftshader' ? 2 : EMOJI.length));
+    const names = EMOJI.slice(0, images ?? (isSlow ? 2 : EMOJI.length));
     const classes = await classIds('emoji', names);
     console.log(`drawing ${names.join(', ')}, ${SETTINGS.length} times`);
     const runs: MeasuredRun[] = [];
@@ -57,7 +58,7 @@ async function demo({ driver, out, seed, images }: DemoFlags): Promise<void> {
         await measuredRun(
           model,
           { label: `${cache.policy} ${cache.budgetLines}` },
-          { prompt: { classes }, seed, signal, cache, onLine },
+          { prompt: { classes }, seed, signal, cache: { ...cache, kvDtype: 'f16' }, onLine },
         ),
       );
     const { lines } = model.grid({ classes });
