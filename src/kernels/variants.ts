@@ -14,20 +14,30 @@ export interface Candidate<Variant, Tile> {
   readonly tile: Tile;
 }
 
+/** Whether threads are those of a CPU: more of them gain nothing, and barriers are compiled for seconds. */
+export function isOnCpu({ kind }: AdapterTraits): boolean {
+  return kind === 'lavapipe' || kind === 'swiftshader' || kind === 'null';
+}
+
 /** (ours) Measured on lavapipe 25 and SwiftShader 5 with bench/kernels; no GPU has been measured. */
-function prior({ kind }: AdapterTraits): readonly ('broadcast' | 'registers')[] {
-  return kind === 'lavapipe' || kind === 'swiftshader' ? ['broadcast', 'registers'] : ['registers', 'broadcast'];
+function prior({ kind }: AdapterTraits): readonly string[] {
+  const isMeasured = kind === 'lavapipe' || kind === 'swiftshader';
+  return isMeasured ? ['broadcast', 'registers', 'workgroup'] : ['workgroup', 'registers', 'broadcast'];
 }
 
 /** All ways of a table to solve a problem on this adapter, the likeliest first. */
 export function candidatesOf<Problem, Tile extends object, Variant extends Tiled<Problem, Tile>>(
-  variants: Readonly<Record<'broadcast' | 'registers', Variant>>,
+  variants: Readonly<Record<string, Variant>>,
   problem: Problem,
   adapter: AdapterTraits,
 ): readonly Candidate<Variant, Tile>[] {
   return prior(adapter).flatMap((key) => {
     const variant = variants[key];
-    return variant.tiles(problem, adapter).map((tile) => ({ name: describe(key, tile), variant, tile }));
+    return (variant?.tiles(problem, adapter) ?? []).map((tile) => ({
+      name: describe(key, tile),
+      variant: variant!,
+      tile,
+    }));
   });
 }
 

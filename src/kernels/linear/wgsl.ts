@@ -84,7 +84,7 @@ export function units(count: number, paired: boolean, output: (index: number) =>
 }
 
 /** Declares `v{u}_0` and `v{u}_1`: the halves of chunk c of unit u's weights. */
-export function readChunk(unit: number, quantized: boolean): string {
+export function readChunk(unit: number | string, quantized: boolean): string {
   if (quantized) return unroll(2, (i) => readHalf(unit, i, `${i}u`, true));
   return `let both${unit} = w_at(w${unit} + c * ${LANES}u);
       let v${unit}_0 = both${unit}.low;
@@ -92,13 +92,13 @@ export function readChunk(unit: number, quantized: boolean): string {
 }
 
 /** Declares `v{u}_{i}`: a half of chunk c, of floats where the binding `w` is `vec4`. */
-export function readHalf(unit: number, i: number, half: string, quantized: boolean): string {
+export function readHalf(unit: number | string, i: number, half: string, quantized: boolean): string {
   const at = `w${unit} + c * ${LANES}u`;
   return `let v${unit}_${i} = ${quantized ? `half_at(${at}, ${half}, f${unit})` : `w_at(2u * (${at}) + ${half})`};`;
 }
 
 /** Declares `f{u}`: the scale of group g. */
-export function readScale(unit: number): string {
+export function readScale(unit: number | string): string {
   return `let f${unit} = scales_at((b${unit} * SCALE_QUADS + g / 4u) * ${LANES}u + l${unit})[g % 4u];`;
 }
 

@@ -67,6 +67,13 @@ describe('the variants of a linear layer', () => {
     const size = { dtype: 'int8', rows: 2, inputs: 300, outputs: 40, paired: true, normed: true, seed: 3 } as const;
     const names = await expectEqual(runtime, size);
     assert.match(names[0] ?? '', /SPLIT=8$/);
+    for (const many of [
+      { ...size, rows: 70, outputs: 70 },
+      { ...size, dtype: 'f16', rows: 64, inputs: 172, outputs: 100, paired: false },
+    ] as const) {
+      const [first] = await expectEqual(runtime, many);
+      assert.equal(first, 'workgroup TILE=4 UNITS=4');
+    }
   });
 
   it('give a row the same bits, however many rows there are', async () => {

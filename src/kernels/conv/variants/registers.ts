@@ -2,15 +2,15 @@
 
 import { type Constants, defineKernel } from '../../../tensor/kernel.ts';
 import { LANES } from '../../linear/weight.ts';
+import { isOnCpu } from '../../variants.ts';
 import { BINDINGS, convBody } from '../wgsl.ts';
 import { type ConvVariant, fewerUnits } from './variant.ts';
 
 export const registers: ConvVariant = {
   kernel: /* @__PURE__ */ defineKernel('conv.registers', { x: 'read vec4f', ...BINDINGS }, body),
 
-  tiles({ width }, { kind }) {
-    const onCpu = kind === 'lavapipe' || kind === 'swiftshader' || kind === 'null';
-    const tile = { PIXELS: 8, WIDTH: LANES, GROUP: onCpu ? 1 : 4 };
+  tiles({ width }, adapter) {
+    const tile = { PIXELS: 8, WIDTH: LANES, GROUP: isOnCpu(adapter) ? 1 : 4 };
     return fewerUnits([2, 1], width, LANES).map((UNITS) => ({ ...tile, UNITS }));
   },
 };

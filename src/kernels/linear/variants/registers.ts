@@ -5,6 +5,7 @@
  */
 
 import { type Constants, defineKernel, unroll } from '../../../tensor/kernel.ts';
+import { isOnCpu } from '../../variants.ts';
 import { CHUNK, LANES } from '../weight.ts';
 import { BINDINGS, declarations, readChunk, readScale, SEGMENTS, store, sumInputs, units, walk } from '../wgsl.ts';
 import { type LinearVariant, rowTile, type Tile } from './variant.ts';
@@ -12,15 +13,14 @@ import { type LinearVariant, rowTile, type Tile } from './variant.ts';
 export const registers: LinearVariant = {
   kernel: /* @__PURE__ */ defineKernel('linear.registers', { x: 'read vec4f', ...BINDINGS }, body),
 
-  tiles({ rows, blocks, paired }, { kind, maxWorkgroupBytes, maxWorkgroupThreads }) {
+  tiles({ rows, blocks, paired }, adapter) {
+    const { maxWorkgroupBytes, maxWorkgroupThreads } = adapter;
     const TILE = rowTile(rows);
     const least = paired ? 2 : 1;
     const alone = { TILE, UNITS: Math.max(least, Math.min(4, blocks)), SPLIT: 1 };
     const shared = { TILE: Math.min(TILE, 4), UNITS: least, SPLIT: SEGMENTS };
     const fits = sharedBytes(shared, true) <= maxWorkgroupBytes && LANES * SEGMENTS <= maxWorkgroupThreads;
-    // a driver on the CPU gains nothing from more threads, and compiles barriers for seconds
-    const onCpu = kind === 'lavapipe' || kind === 'swiftshader' || kind === 'null';
-    return fits && !onCpu ? [shared, alone] : [alone];
+    return fits && !isOnCpu(adapter) ? [shared, alone] : [alone];
   },
 
   workgroups({ rows, blocks }, { TILE = 1, UNITS = 1 }) {
