@@ -39,8 +39,8 @@ export interface Room {
 const DTYPES: readonly WeightDtype[] = ['f32', 'f16', 'int8', 'int4'];
 
 /**
- * (ours) In the order of what changes in the pictures: fewer images at once change nothing, then smaller weights, then fewer
- * lines remembered.
+ * (ours) In the order of what changes in the pictures: fewer images at once change nothing, then keys and values in 8 bits,
+ * then smaller weights, then fewer lines remembered.
  */
 export function fitOf(
   asked: FittingOptions,
@@ -81,8 +81,9 @@ export function mostThatFit(wanted: number, fits: (count: number) => boolean): n
 
 function* smaller({ batch, dtype, cache }: FittingOptions, lines: number): Generator<FittingOptions> {
   const dtypes = DTYPES.slice(DTYPES.indexOf(dtype));
-  for (const dtype of dtypes) yield { batch, dtype, cache };
-  const { policy, budgetLines: asked = lines, ...rest } = cache;
+  const { policy, budgetLines: asked = lines, ...rest } = { ...cache, kvDtype: 'int8' as const };
+  yield { batch, dtype, cache };
+  for (const dtype of dtypes) yield { batch, dtype, cache: { ...cache, kvDtype: 'int8' } };
   const kept = policy === undefined || policy === 'full' ? rest : { ...rest, policy };
   for (let budgetLines = Math.min(asked, lines) - 1; budgetLines > 0; budgetLines--)
     for (const dtype of dtypes) yield { batch, dtype, cache: { ...kept, budgetLines } };

@@ -95,13 +95,13 @@ export interface MemoryPlan {
 }
 
 /**
- * What a run needs, and with `fit` or `memoryBytes` what of it fits: fewer images at once, else weights of a smaller dtype,
- * else fewer lines remembered. Throws OptionError for an unknown model or options out of range.
+ * What a run needs, and with `fit` or `memoryBytes` what of it fits: fewer images at once, else keys and values in 8 bits,
+ * else weights of a smaller dtype, else fewer lines remembered. Throws OptionError for an unknown model or options out of range.
  *
  * @example
  * const { kvBytes, totalBytes } = await plan('llamagen-xl-384', { batch: 8, cache: { budgetLines: 6 } });
  * const { fit } = await plan('janus-pro-7b', { batch: 8, fit: runtime, memoryBytes: 8e9 });
- * console.log(fit.lacks, fit.options); // ['memory'], { batch: 5, dtype: 'int4', cache: {} }
+ * console.log(fit.lacks, fit.options); // ['memory'], { batch: 8, dtype: 'int4', cache: { kvDtype: 'int8' } }
  */
 export async function plan(model: string | FamilyModel, given: PlanOptions = {}): Promise<MemoryPlan> {
   const options = checkOptions(PLAN_OPTIONS, given);

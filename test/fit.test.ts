@@ -44,21 +44,24 @@ describe('what fits', () => {
     await fc.assert(fc.asyncProperty(fc.constantFrom(...MODEL_NAMES), asked, share, proposes), { numRuns: 40 });
   });
 
-  it('takes fewer images first, then smaller weights, then fewer lines', async () => {
+  it('takes fewer images first, then keys and values in 8 bits, then smaller weights, then fewer lines', async () => {
     const model = 'janus-pro-7b';
     const bytes = async (options: PlanOptions) => (await plan(model, options)).totalBytes;
     const proposed = async (memoryBytes: number) => (await plan(model, { batch: 4, memoryBytes })).fit;
-    const [three, small, lines] = [
+    const [three, keys, small, lines] = [
       await bytes({ batch: 3 }),
-      await bytes({ dtype: 'int8' }),
-      await bytes({ dtype: 'int4', cache: { budgetLines: 20 } }),
+      await bytes({ cache: { kvDtype: 'int8' } }),
+      await bytes({ dtype: 'int8', cache: { kvDtype: 'int8' } }),
+      await bytes({ dtype: 'int4', cache: { budgetLines: 20, kvDtype: 'int8' } }),
     ];
     const lacks = ['memory'];
     assert.deepEqual(await proposed(three), { lacks, options: { batch: 3, dtype: 'f16', cache: {} } });
-    assert.deepEqual(await proposed(small), { lacks, options: { batch: 1, dtype: 'int8', cache: {} } });
+    const cache: CacheOptions = { kvDtype: 'int8' };
+    assert.deepEqual(await proposed(keys), { lacks, options: { batch: 1, dtype: 'f16', cache } });
+    assert.deepEqual(await proposed(small), { lacks, options: { batch: 1, dtype: 'int8', cache } });
     assert.deepEqual(await proposed(lines), {
       lacks,
-      options: { batch: 1, dtype: 'int4', cache: { budgetLines: 20 } },
+      options: { batch: 1, dtype: 'int4', cache: { ...cache, budgetLines: 20 } },
     });
     assert.deepEqual(await proposed(1), { lacks, options: undefined });
     await assert.rejects(plan(model, { fit: {} as never }), OptionError);

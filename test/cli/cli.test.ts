@@ -271,7 +271,10 @@ describe('the command line', function () {
   it('says what of a plan fits, as flags', async () => {
     const planned = async (...more: string[]) =>
       (await rasterline(['plan', '--model', 'janus-pro-7b', '--batch', '8', ...more])).out.trim().split('\n').at(-1);
-    assert.match((await planned('--memory', '8GB'))!, /: needs 18.66 GB in all; fits: --batch 5 --dtype int4$/);
+    assert.match(
+      (await planned('--memory', '8GB'))!,
+      /: needs 18.66 GB in all; fits: --batch 8 --dtype int4 --kv-dtype int8$/,
+    );
     assert.match((await planned('--memory', '1MB'))!, /; nothing fits$/);
     assert.match((await planned('--fit', '--driver', 'null'))!, /: fits$/);
   });
