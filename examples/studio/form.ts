@@ -4,7 +4,7 @@ import { MODEL_NAMES } from 'rasterline';
 import { plan } from 'rasterline/plan';
 import classes from '../../checkpoints/emoji/classes.json';
 import { element, made, megabytes } from './dom.ts';
-import { hasTextEncoder, isShipped, LEAST_LINES, modelOf, OWN, POLICIES, type Settings, settingsOf, usesWords, withoutUnused } from './settings.ts';
+import { cacheOf, hasTextEncoder, isShipped, LEAST_LINES, modelOf, OWN, POLICIES, type Settings, settingsOf, usesWords, withoutUnused } from './settings.ts';
 
 const form = element<HTMLFormElement>('#settings');
 
@@ -44,7 +44,7 @@ export function settings(): Settings {
   return withoutUnused({
     ...{ model: text('model') as Settings['model'], configuration: text('configuration'), subject: text('subject') },
     ...{ seed: Number(text('seed')), guidance: Number(text('guidance')), policy: text('policy') as Settings['policy'] },
-    ...{ budget: Number(text('budget')), compare: field('compare').checked },
+    ...{ budget: Number(text('budget')), kvDtype: text('kvDtype') as Settings['kvDtype'], compare: field('compare').checked },
     ...{ checkpoint: text('checkpoint'), vq: text('vq'), textEncoder: text('textEncoder'), dtype: text('dtype') as Settings['dtype'] },
   });
 }
@@ -65,7 +65,7 @@ export function secrets(): Secrets {
 /** Says what the choice costs, before anything is loaded. */
 async function tell(): Promise<number | undefined> {
   const chosen = settings();
-  const { model, policy, dtype, guidance } = chosen;
+  const { model, dtype, guidance } = chosen;
   element('#files').hidden = isShipped(model);
   element('#own').hidden = model !== OWN;
   element('#encoder').hidden = !hasTextEncoder(chosen);
@@ -79,7 +79,7 @@ async function tell(): Promise<number | undefined> {
     const full = await plan(modelOf(chosen), shared);
     const budget = Math.min(chosen.budget, full.lines);
     Object.assign(field('budget'), { min: String(Math.min(LEAST_LINES, full.lines)), max: String(full.lines), value: String(budget) });
-    const kept = await plan(modelOf(chosen), { ...shared, cache: { policy, budgetLines: budget } });
+    const kept = await plan(modelOf(chosen), { ...shared, cache: cacheOf({ ...chosen, budget }) });
     const own = isShipped(model) ? '' : `, ${megabytes(kept.totalBytes)} in all`;
     out.textContent = `${budget} of ${full.lines}: ${megabytes(kept.kvBytes)} of ${megabytes(full.kvBytes)}${own}`;
     return full.lines;

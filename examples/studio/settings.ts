@@ -13,6 +13,8 @@ export interface Settings {
   readonly guidance: number;
   readonly policy: PolicyName;
   readonly budget: number;
+  /** How keys and values are stored. */
+  readonly kvDtype: KvDtype;
   readonly compare: boolean;
   /** Of models that are not in the page. */
   readonly checkpoint: string;
@@ -23,6 +25,8 @@ export interface Settings {
 }
 
 type Dtype = 'f16' | 'f32' | 'int8' | 'int4';
+/** Floats as wide as the weights', or whole numbers of 8 bits. */
+type KvDtype = 'floats' | 'int8';
 
 /** The model that has no name: of a known family, at another size. */
 export const OWN = 'another size';
@@ -58,6 +62,7 @@ const SETTINGS: { readonly [Name in keyof Settings]: Setting<Settings[Name]> } =
   guidance: number(2, 1, 20, /^\d+(\.\d+)?$/, 'a number'),
   policy: oneOf('summary', POLICIES),
   budget: whole(4, LEAST_LINES, 1024),
+  kvDtype: oneOf<KvDtype>('floats', ['floats', 'int8']),
   compare: { usual: true, expected: 'true or false', read: (given) => (given === 'true' ? true : given === 'false' ? false : undefined) },
   checkpoint: text(''),
   vq: text(''),
@@ -161,8 +166,8 @@ export function promptOf(settings: Settings): Prompt {
   return { classes: [id] };
 }
 
-export function cacheOf({ policy, budget }: Settings): CacheOptions {
-  return { policy, budgetLines: budget };
+export function cacheOf({ policy, budget, kvDtype }: Settings): CacheOptions {
+  return { policy, budgetLines: budget, ...(kvDtype === 'int8' && { kvDtype }) };
 }
 
 function short(given: string): string {

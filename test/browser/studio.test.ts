@@ -67,17 +67,25 @@ describe('the studio, in headless Chromium', () => {
     const { picked: _, pickedVq: __, pickedText: ___, ...values } = form;
     assert.deepEqual(values, {
       ...{ model: 'emoji', configuration: '', checkpoint: '', vq: '', textEncoder: '', token: '', dtype: 'f16' },
-      ...{ subject: 'no such thing', seed: '7', guidance: '2', policy: 'summary', budget: '16', compare: 'on' },
+      ...{
+        subject: 'no such thing',
+        seed: '7',
+        guidance: '2',
+        policy: 'summary',
+        budget: '16',
+        kvDtype: 'floats',
+        compare: 'on',
+      },
     });
     assert.equal(await saidOf(), 'There is no class ‘no such thing’. Choose one from the list, or give its number.');
   });
 
   it('copies a link that opens with the same settings', async () => {
     const { page, url } = studio;
-    await visit(page, url, { seed: '5', guidance: '1.5', compare: 'false', policy: 'h2o' });
+    await visit(page, url, { seed: '5', guidance: '1.5', compare: 'false', policy: 'h2o', kvDtype: 'int8' });
     await page.click('#share');
     await page.waitForFunction(() => document.querySelector('#message')?.textContent?.includes('every setting'));
-    assert.equal(new URL(page.url()).hash, '#seed=5&guidance=1.5&policy=h2o&compare=false');
+    assert.equal(new URL(page.url()).hash, '#seed=5&guidance=1.5&policy=h2o&kvDtype=int8&compare=false');
   });
 
   it('violates no rule of axe, wide and light, narrow and dark', async () => {
