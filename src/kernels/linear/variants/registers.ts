@@ -15,12 +15,13 @@ export const registers: LinearVariant = {
 
   tiles({ rows, blocks, paired }, adapter) {
     const { maxWorkgroupBytes, maxWorkgroupThreads } = adapter;
-    const TILE = rowTile(rows);
+    const most = rowTile(rows);
     const least = paired ? 2 : 1;
-    const alone = { TILE, UNITS: Math.max(least, Math.min(4, blocks)), SPLIT: 1 };
-    const shared = { TILE: Math.min(TILE, 4), UNITS: least, SPLIT: SEGMENTS };
-    const fits = sharedBytes(shared, true) <= maxWorkgroupBytes && LANES * SEGMENTS <= maxWorkgroupThreads;
-    return fits && !isOnCpu(adapter) ? [shared, alone] : [alone];
+    const alone = { TILE: most, UNITS: Math.max(least, Math.min(4, blocks)), SPLIT: 1 };
+    if (isOnCpu(adapter) || LANES * SEGMENTS > maxWorkgroupThreads) return [alone];
+    // the more rows, the seldomer the weights are read
+    const shared = [...new Set([most, Math.min(most, 4)])].map((TILE) => ({ TILE, UNITS: least, SPLIT: SEGMENTS }));
+    return [...shared.filter((tile) => sharedBytes(tile, true) <= maxWorkgroupBytes), alone];
   },
 
   workgroups({ rows, blocks }, { TILE = 1, UNITS = 1 }) {
