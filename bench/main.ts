@@ -1,5 +1,6 @@
 /**
- * `npm run bench [-- kernels|store|decode|encode|full-size|vq|serve|recovery|soak|workers ...]`: all groups but the last six, or those named.
+ * `npm run bench [-- kernels|store|decode|encode|full-size|vq|serve|recovery|workers|soak|soak-server ...]`: all
+ * groups but the last seven, or those named.
  * RASTERLINE_DRIVER chooses the driver.
  */
 
@@ -9,7 +10,7 @@ import { fullSizeRows } from './full-size.ts';
 import { kernelRows, storeRows } from './kernels.ts';
 import { measurePeaks, sharesOf } from './peak.ts';
 import { recoveryRows, serveRows } from './serve.ts';
-import { soakRows } from './soak.ts';
+import { soakRows, soakServerRows } from './soak.ts';
 import { conditions, report, save } from './support.ts';
 import { vqRows } from './vq.ts';
 import { workerRows } from './workers.ts';
@@ -23,8 +24,8 @@ const GROUPS: Readonly<Record<string, (runtime: Runtime) => Promise<readonly obj
 
 /** Only when named: the first writes 3 GB, the others take minutes on a CPU. */
 const LARGE = {
-  ...{ 'full-size': fullSizeRows, vq: vqRows, serve: serveRows, recovery: recoveryRows, soak: soakRows },
-  workers: workerRows,
+  ...{ 'full-size': fullSizeRows, vq: vqRows, serve: serveRows, recovery: recoveryRows, workers: workerRows },
+  ...{ soak: soakRows, 'soak-server': soakServerRows },
 };
 
 const asked = process.argv.slice(2);

@@ -2,7 +2,6 @@
 
 import { decode } from 'fast-png';
 import { type GenerateOptions, generate } from '../src/generate.ts';
-import type { ImageModel } from '../src/models/image-model.ts';
 import type { LlamaGenPrompt } from '../src/models/llamagen/condition.ts';
 import { serve } from '../src/serve/index.ts';
 import { Runtime } from '../src/tensor/runtime.ts';
@@ -17,22 +16,17 @@ const REQUESTS = Math.ceil(500 * SCALE);
 /** Images or requests after which it is looked at what is held. */
 const LOOKS = [50, 200, 500, 1000].map((count) => Math.ceil(count * SCALE));
 const CLIENTS = 16;
+/** Once, between an answer and the next request, the process stands still for longer than Node keeps idle connections. */
+const STILL_MS = 7000;
 
 /** Every fourth image ends otherwise: by an abort, an exception in `onLine`, or memory that is refused. */
 const ENDS = ['abort', 'exception', 'memory'] as const;
 
-/** Images of the tiny model of the tests (8 x 8 tokens, random weights), alone and from a server. */
+/** Images of the tiny model of the tests (8 x 8 tokens, random weights). */
 export async function soakRows(runtime: Runtime): Promise<object[]> {
   const failing = failingDevice(runtime.device);
   using own = await Runtime.open({ device: failing.device, tuning: 'priors' });
   using model = await tinyModel(own);
-  return [await drawingRow(model, failing), await serverRow(model)];
-}
-
-async function drawingRow(
-  model: ImageModel<LlamaGenPrompt>,
-  failing: ReturnType<typeof failingDevice>,
-): Promise<object> {
   const start = performance.now();
   const ended: Record<string, number> = {};
   const looks = new Looks(model.runtime);
@@ -56,13 +50,14 @@ async function drawingRow(
     failing.heal();
     if (end !== how) throw new Error(`soak: expected image ${image} to end by ${how}, got ${end}`);
     ended[end] = (ended[end] ?? 0) + 1;
-    looks.after(image + 1);
+    await looks.after(image + 1);
   }
-  return { soak: 'generate', ...ended, ...looks.growth, seconds: secondsSince(start) };
+  return [{ soak: 'generate', ...ended, ...looks.growth, seconds: secondsSince(start) }];
 }
 
-/** Every request is answered with its own picture, or has been cut off by its client. */
-async function serverRow(model: ImageModel<LlamaGenPrompt>): Promise<object> {
+/** The same from a server: every request is answered with its own picture, or has been cut off by its client. */
+export async function soakServerRows(runtime: Runtime): Promise<object[]> {
+  using model = await tinyModel(runtime);
   const expected = await Promise.all(
     Array.from({ length: 10 }, async (_, id) => {
       const [image] = await generate(model, { prompt: { classes: [id] }, guidanceScale: 1, seed: id });
@@ -79,6 +74,7 @@ async function serverRow(model: ImageModel<LlamaGenPrompt>): Promise<object> {
     const isCut = request % 7 === 3;
     const controller = new AbortController();
     const body = JSON.stringify({ prompt: String(id), seed: id, guidance_scale: 1, stream: isCut, partial_images: 4 });
+    if (request === REQUESTS >> 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STILL_MS);
     const response = await fetch(`${server.url}/v1/images/generations`, {
       ...{ method: 'POST', headers: { 'Content-Type': 'application/json' }, body, signal: controller.signal },
     });
@@ -106,16 +102,11 @@ async function serverRow(model: ImageModel<LlamaGenPrompt>): Promise<object> {
   };
   for (const last of LOOKS.filter((count) => count <= REQUESTS)) {
     await Promise.all(Array.from({ length: CLIENTS }, () => client(last)));
-    looks.after(last); // nothing is drawn meanwhile
+    await looks.after(last); // nothing is drawn meanwhile
   }
   await server.close();
-  return {
-    soak: 'serve',
-    ...counts,
-    ...looks.growth,
-    seconds: secondsSince(start),
-    ...(counts.lost > 0 && { why: [...whyLost].join() }),
-  };
+  const why = counts.lost > 0 && { why: [...whyLost].join() };
+  return [{ soak: 'serve', ...counts, ...looks.growth, seconds: secondsSince(start), ...why }];
 }
 
 /** What is held as a soak goes on: what levels off is warm, what does not is lost. */
@@ -127,9 +118,12 @@ class Looks {
   constructor(private readonly runtime: Runtime) {}
 
   /** Looks, if it is time to, after the garbage is gone as far as Node can be asked to (`--expose-gc`). */
-  after(count: number): void {
+  async after(count: number): Promise<void> {
     if (!LOOKS.includes(count)) return;
-    for (let i = 0; i < 3; i++) globalThis.gc?.();
+    for (let i = 0; i < 4; i++) {
+      globalThis.gc?.();
+      await new Promise((turn) => setImmediate(turn)); // what Dawn holds for an object goes a turn after it
+    }
     const { rss, heapUsed } = process.memoryUsage();
     this.#gpuBytes.push(this.runtime.liveBytes);
     this.#rssMb.push(rss / 1e6);
