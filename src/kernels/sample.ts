@@ -188,9 +188,12 @@ fn sumOf(base: u32, lane: u32, most: f32, threshold: u32, any: bool) -> f32 {
   workgroupBarrier();
   sums[lane] = own;
   workgroupBarrier();
-  var sum = 0.0;
-  for (var i = 0u; i < THREADS; i++) { sum += sums[i]; }
-  return sum;
+  if (lane == 0) {
+    var sum = 0.0;
+    for (var i = 0u; i < THREADS; i++) { sum += sums[i]; }
+    sums[0] = sum;
+  }
+  return workgroupUniformLoad(&sums[0]);
 }
 fn finish(image: u32, index: u32, position: u32, chosen: u32) {
   if (position >= sizes.positions) { return; }
@@ -229,8 +232,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (isWrong) { most = LARGEST; }
   sums[lane] = most;
   workgroupBarrier();
-  for (var i = 0u; i < THREADS; i++) { most = max(most, sums[i]); }
-  workgroupBarrier();
+  if (lane == 0) {
+    for (var i = 1u; i < THREADS; i++) { most = max(most, sums[i]); }
+    sums[0] = most;
+  }
+  most = workgroupUniformLoad(&sums[0]);
   if (lane == 0 && most >= LARGEST && position < sizes.positions && notFinite[image] == 0) { notFinite[image] = position + 1; }
   var threshold = 0u;
   ${GREEDY ? argmax : `${filter}${draw}`}
