@@ -1,9 +1,10 @@
 /** New keys and values, rotated and put into their slots: those of a prefill by a kernel, those of a step inside attention. */
 
-import { type Constants, defineKernel } from '../../tensor/kernel.ts';
+import { type Constants, defineKernel, unroll } from '../../tensor/kernel.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type AttentionShape, type Rotation, type SlotBank, stepStruct } from './slots.ts';
 import { storageConstants, store, stored } from './stored.ts';
+import { attentionThreads } from './tiles.ts';
 
 export interface AttentionInputs {
   /** [R · T, (H + 2 G) · D]: queries, keys, values. */
@@ -33,14 +34,6 @@ export function appendPrefill(inputs: AttentionInputs): void {
   ]);
 }
 
-/** Threads of a workgroup. Software drivers pay for the reductions over them, a GPU for too few in flight. */
-function attentionThreads(headDim: number, group: number, isSoftware: boolean): number {
-  return Math.max(
-    isSoftware ? 32 : Math.max(32, 128 / 2 ** Math.ceil(Math.log2(group))),
-    2 ** Math.ceil(Math.log2(headDim / 4)),
-  );
-}
-
 /** What both kernels are given; `span` and `parts` say how the slots are split. */
 export function common(
   { qkv, rotation, rowOffsets, bank, step, drawn, shape, tokens }: AttentionInputs,
@@ -58,13 +51,22 @@ export function common(
       positions: bank.positions,
       step,
       ...(drawn && { drawn }),
-      sizes: runtime.sizes([shape.slots, shape.condition, bank.firstRow, tokens, span, parts, shape.images]),
+      sizes: runtime.sizes([
+        shape.slots,
+        shape.condition,
+        bank.firstRow,
+        tokens,
+        span,
+        parts,
+        shape.images,
+        shape.headDim / 4,
+      ]),
     },
     constants: {
       HEADS: shape.heads,
       KV_HEADS: shape.kvHeads,
       DIM: shape.headDim,
-      THREADS: attentionThreads(shape.headDim, shape.heads / shape.kvHeads, runtime.isSoftware),
+      THREADS: attentionThreads(shape, bank.keys.dtype, runtime.isSoftware),
       INTERLEAVED: rotation.pairing === 'interleaved',
       ...(drawn && { DRAFTS: true }),
       ...storageConstants(bank.keys.dtype),
@@ -91,7 +93,9 @@ export const BINDINGS = {
 /** WGSL: the step, what is stored, `turned` and `put`. */
 export const put = (lanes: number, constants: Constants) => `
 ${stepStruct(lanes)}
-struct Sizes { slots: u32, condition: u32, firstRow: u32, tokens: u32, span: u32, parts: u32, images: u32 }
+struct Sizes {
+  slots: u32, condition: u32, firstRow: u32, tokens: u32, span: u32, parts: u32, images: u32, vectors: u32,
+}
 const VEC4S = DIM / 4u;
 const HALF = DIM / 2u;
 const STRIDE = (HEADS + 2u * KV_HEADS) * VEC4S;
@@ -118,13 +122,19 @@ fn turned(at: u32, position: u32, c: u32) -> vec4f {
 }
 fn put(lane: u32, cell: u32, token: u32, head: u32, slot: u32, position: u32) {
   let at = token * STRIDE + (HEADS + head) * VEC4S;
-  var key: vec4f;
-  var value: vec4f;
-  if (lane < VEC4S) {
-    key = turned(at, position, lane);
-    value = qkv[at + KV_HEADS * VEC4S + lane];
-  }
-  store(lane, cell, slot, key, value);
+  ${unroll(
+    Math.ceil(Number(constants.DIM) / 4 / Number(constants.THREADS)),
+    (k) => `{
+    let c = lane + ${k}u * THREADS;
+    var key: vec4f;
+    var value: vec4f;
+    if (c < VEC4S) {
+      key = turned(at, position, c);
+      value = qkv[at + KV_HEADS * VEC4S + c];
+    }
+    store(c, cell, slot, key, value);
+  }`,
+  )}
   if (lane == 0) { positions[cell * sizes.slots + slot] = position; }
 }`;
 

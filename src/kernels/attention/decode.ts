@@ -9,8 +9,9 @@
  * itself, older lines as far as they are fed, this step included, and of newer lines nothing. Its workgroup puts the new keys
  * of older lines too, though their own do: the same bits, so that it does not matter who comes first.
  *
- * One workgroup a row, KV head and new token, which reads each key and value once for all its query heads. A thread
- * computes whole scores for its own slots, so no reduction stands in the inner loop: see `stored`. Weights lie in workgroup
+ * One workgroup a row, KV head and tile of new tokens, which reads each key and value once for all its queries: the heads of
+ * every token. A thread computes whole scores for its own slots, so no reduction stands in the inner loop: see `stored`. Loops
+ * over vectors and tokens end at a variable: of a constant drivers unroll them, and compile for seconds. Weights lie in workgroup
  * memory; where they do not fit, or where rows and heads are too few to fill a GPU, the slots are split over workgroups and
  * `combine` joins the parts.
  * Source of the maths: LlamaGen, gpt.py Attention; of the scores: arXiv 2512.04857, inter-line guidance.
@@ -20,19 +21,10 @@ import { type Constants, defineKernel, unroll } from '../../tensor/kernel.ts';
 import { type AttentionInputs, BINDINGS, common, put } from './append.ts';
 import { addScore, combine } from './combine.ts';
 import { laneOf } from './slots.ts';
+import { spanOf, tileOf } from './tiles.ts';
 
 /** Weights that a workgroup keeps: with the reductions, less than 16 KB at any number of slots. */
 const MOST_WEIGHTS = 1024;
-
-/** Workgroups that a GPU wants, and fewest slots that one is worth having for. Not measured on a GPU yet. */
-const WANTED_WORKGROUPS = 256;
-const LEAST_SPAN = 64;
-
-/** Slots of a workgroup. */
-function spanOf(slots: number, workgroups: number, most: number, isSoftware: boolean): number {
-  const parts = isSoftware ? 1 : Math.floor(Math.min(WANTED_WORKGROUPS / workgroups, slots / LEAST_SPAN));
-  return Math.min(most, Math.ceil(slots / Math.max(1, parts)));
-}
 
 /** Attends from `tokens` new tokens a row of the bank. In a prefill the keys must have been put by `appendPrefill`. */
 export function decodeAttention(inputs: AttentionInputs): void {
@@ -51,19 +43,23 @@ export function decodeAttention(inputs: AttentionInputs): void {
   const weights = parts > 1 && scores ? runtime.result([count, shape.slots], 'f32', 'attention weights') : undefined;
   const isSplit = partial !== undefined;
   const outputs = isSplit ? { partial, ...(weights && { weights }) } : { y, ...(scores && { scores }) };
+  const kept = 2 ** Math.ceil(Math.log2(span)); // a few sizes: another number of slots rarely needs another pipeline
+  const tile = phase === 'decode' ? tileOf(tokens, group, kept, constants, runtime.traits.maxWorkgroupBytes) : 1;
   runtime.dispatch(
     kernel,
     { ...tensors, ...outputs },
     {
       ...constants,
-      MOST: most,
+      MOST: kept,
+      TILE: tile,
+      SLOTS: runtime.isSoftware ? 2 : 1,
       DECODING: phase === 'decode',
       LANES: phase === 'decode' && !drawn ? tokens : 1,
       SCORED: scores !== undefined,
       SPLIT: isSplit,
       SUMMARIES: shape.hasSummaries && phase === 'decode',
     },
-    [shape.kvHeads * parts, tokens, bank.rows],
+    [shape.kvHeads * parts, Math.ceil(tokens / tile), bank.rows],
   );
   if (isSplit) combine({ partial, weights, scores, step, drawn, y, shape, bank, tokens, span, parts });
 }
@@ -71,55 +67,85 @@ export function decodeAttention(inputs: AttentionInputs): void {
 const kernel = /* @__PURE__ */ defineKernel('decodeAttention', BINDINGS, attentionBody);
 
 function attentionBody(constants: Constants): string {
-  const { HEADS, KV_HEADS, DECODING, LANES, DRAFTS, SCORED, SPLIT, SUMMARIES, INT8 } = constants;
-  const group = Number(HEADS) / Number(KV_HEADS);
-  const lanes = Number(LANES);
-  const each = (piece: (g: number) => string) => unroll(group, piece);
-  const inNoHole = Array.from({ length: lanes }, (_, j) => `!(s >= from${j} && s < step.lanes[${j}].end)`).join(' && ');
-  const from = (j: number) =>
-    lanes === 1 ? 'own.slot + 1' : `select(step.lanes[${j}].first, step.lanes[${j}].slot + 1, ${j}u <= group.y)`;
-  const ofStep = `let own = laneOf(row, group.y);
-  if (isDead(own)) { return; }
-  let position = sizes.condition + own.token - shift;
+  const { DECODING, DRAFTS, SCORED, SPLIT, SUMMARIES, INT8 } = constants;
+  const { HEADS, KV_HEADS, LANES, TILE, SLOTS, DIM, THREADS } = constants as { readonly [name: string]: number };
+  const group = HEADS! / KV_HEADS!;
+  const vectors = DIM! / 4;
+  const lanes = (piece: (j: number) => string) => unroll(TILE!, piece);
+  const heads = (piece: (g: number) => string) => unroll(group, piece);
+  // queries: the heads of the group, of each lane
+  const each = (piece: (q: number, j: number) => string) => lanes((j) => heads((g) => piece(j * group + g, j)));
+  // vectors of a value that a thread adds up
+  const chunks = (piece: (k: number) => string) => unroll(Math.ceil(vectors / THREADS!), piece);
+  // slots of which a thread computes the scores together
+  const slots = (piece: (n: number) => string) => unroll(SLOTS!, piece);
+  const hole = (j: number, of: number) => {
+    const from =
+      LANES === 1
+        ? `own${j}.slot + 1`
+        : `select(step.lanes[${of}].first, step.lanes[${of}].slot + 1, ${of}u <= lane0 + ${j}u)`;
+    return `let from${j}_${of} = ${from}; let end${j}_${of} = ${LANES === 1 ? `own${j}` : `step.lanes[${of}]`}.end;`;
+  };
+  const inNoHole = (j: number) =>
+    Array.from({ length: LANES! }, (_, of) => `!(s >= from${j}_${of} && s < end${j}_${of})`).join(' && ');
+  const ofStep = `${lanes(
+    (j) => `let own${j} = laneOf(row, lane0 + ${j}u);
+  ${unroll(LANES!, (of) => hole(j, of))}`,
+  )}
+  if (isDead(own0)) { return; }
   let live = min(max(step.extent, first) - first, sizes.span);
-  for (var j = 0u; j <= group.y; j++) {
+  for (var j = 0u; j < lane0 + mine; j++) {
     let older = laneOf(row, j);
-    if (older.slot - first < live) { put(lane, cell, row * sizes.tokens + j, head, older.slot, sizes.condition + older.token - shift); }
-  }
-  ${unroll(lanes, (j) => `let from${j} = ${from(j)};`)}`;
-  const ofPrompt = `let position = group.y - min(group.y, shift);
-  let live = min(max(group.y + 1, first) - first, sizes.span);`;
-  const storeWeights = `
-  if (own.observed > 0) {
-    for (var i = lane; i < live; i += THREADS) {
-      ${each((g) => `weights[((group.z * sizes.tokens + group.y) * HEADS + head * GROUP + ${g}u) * sizes.slots + first + i] = weight[${g}u * MOST + i];`)}
+    if (older.slot - first < live && !isDead(older)) {
+      put(lane, cell, row * sizes.tokens + j, head, older.slot, sizes.condition + older.token - shift);
     }
   }`;
-  const addScores = `
-  if (own.observed > 0) {
-    ${each((g) => `let share${g} = 1.0 / (sumOf(${g}u) * f32(GROUP * own.observed));`)}
+  const ofPrompt = `let live = min(max(lane0 + 1, first) - first, sizes.span);`;
+  const isLive = (j: number) =>
+    DECODING ? `s == own${j}.slot || (s >= start && ${inNoHole(j)})` : 's >= start || s == lane0';
+  const ofObserved = (pieces: string) => `
+  for (var j = 0u; j < mine; j++) {
+    let own = laneOf(row, lane0 + j);
+    if (isDead(own) || own.observed == 0) { continue; }
+    let at = vec3u(group.x, lane0 + j, group.z);
+    ${pieces}
+  }`;
+  const storeWeights = ofObserved(`for (var i = lane; i < live; i += THREADS) {
+      for (var g = 0u; g < GROUP; g++) {
+        weights[((at.z * sizes.tokens + at.y) * HEADS + head * GROUP + g) * sizes.slots + first + i] = weight[(j * GROUP + g) * MOST + i];
+      }
+    }`);
+  const addScores =
+    ofObserved(`${heads((g) => `let share${g} = 1.0 / (sumOf(j * GROUP + ${g}u) * f32(GROUP * own.observed));`)}
     for (var i = lane; i < live; i += THREADS) {
       let s = first + i;
       if (s < sizes.condition) { continue; }
       var sum = 0.0;
-      ${each((g) => `sum += weight[${g}u * MOST + i] * share${g};`)}
-      addScore(group, groups, head, s, sum);
-    }
-  }`;
-  return `${put(lanes, constants)}
+      ${heads((g) => `sum += weight[(j * GROUP + ${g}u) * MOST + i] * share${g};`)}
+      addScore(at, groups, head, s, sum);
+    }`);
+  return `${put(LANES!, constants)}
 ${laneOf(DRAFTS === true)}
 const GROUP = HEADS / KV_HEADS;
-const PARTS = THREADS / VEC4S;
-var<workgroup> query: array<vec4f, GROUP * VEC4S>;
-var<workgroup> weight: array<f32, GROUP * MOST>;
-var<workgroup> mosts: array<f32, GROUP * THREADS>;
-var<workgroup> sums: array<f32, GROUP * PARTS>;
-var<workgroup> totals: array<vec4f, GROUP * THREADS>;
-${SPLIT ? `fn at(h: u32, group: vec3u, part: u32) -> u32 { return (((group.z * sizes.tokens + group.y) * HEADS + h) * sizes.parts + part) * (VEC4S + 1u); }` : ''}
-${SCORED && !SPLIT ? addScore(lanes, DRAFTS === true) : ''}
-fn sumOf(g: u32) -> f32 {
+const QUERIES = GROUP * TILE;
+const PARTS = max(1u, THREADS / VEC4S);
+var<workgroup> query: array<vec4f, QUERIES * VEC4S>;
+var<workgroup> weight: array<f32, QUERIES * MOST>;
+var<workgroup> mosts: array<f32, QUERIES * THREADS>;
+var<workgroup> sums: array<f32, QUERIES * PARTS>;
+var<workgroup> totals: array<vec4f, QUERIES * PARTS * VEC4S>;
+${
+  SPLIT
+    ? `fn at(q: u32, group: vec3u, part: u32) -> u32 {
+  let token = group.z * sizes.tokens + group.y * TILE + q / GROUP;
+  return ((token * HEADS + group.x % KV_HEADS * GROUP + q % GROUP) * sizes.parts + part) * (VEC4S + 1u);
+}`
+    : ''
+}
+${SCORED && !SPLIT ? addScore(LANES!, DRAFTS === true) : ''}
+fn sumOf(q: u32) -> f32 {
   var sum = 0.0;
-  for (var i = 0u; i < PARTS; i++) { sum += sums[g * PARTS + i]; }
+  for (var i = 0u; i < PARTS; i++) { sum += sums[q * PARTS + i]; }
   return sum;
 }
 
@@ -136,67 +162,80 @@ fn main(
   let start = rowOffsets[2 * row];
   let shift = rowOffsets[2 * row + 1];
   let first = part * sizes.span;
-  let token = row * sizes.tokens + group.y;
+  let lane0 = group.y * TILE;
+  let mine = min(u32(TILE), sizes.tokens - lane0);
+  let token = row * sizes.tokens + lane0;
   ${DECODING ? ofStep : ofPrompt}
-  for (var i = lane; i < GROUP * VEC4S; i += THREADS) {
-    query[i] = turned(token * STRIDE + (head * GROUP + i / VEC4S) * VEC4S, position, i % VEC4S);
+  for (var j = 0u; j < mine; j++) {
+    let position = ${DECODING ? 'sizes.condition + laneOf(row, lane0 + j).token - shift' : 'lane0 - min(lane0, shift)'};
+    for (var i = lane; i < GROUP * VEC4S; i += THREADS) {
+      query[j * GROUP * VEC4S + i] = turned((token + j) * STRIDE + (head * GROUP + i / VEC4S) * VEC4S, position, i % VEC4S);
+    }
   }
   storageBarrier();
   workgroupBarrier();
 
-  ${each((g) => `var most${g} = -3.0e38;`)}
+  ${each((q) => `var most${q} = -3.0e38;`)}
+  for (var i = lane; i < live; i += SLOTS * THREADS) {
+    ${slots((n) => `let s${n} = first + min(i + ${n}u * THREADS, live - 1);`)}
+    ${slots((n) => each((q) => `var dot${q}_${n} = 0.0;`))}
+    for (var c = 0u; c < sizes.vectors; c++) {
+      ${slots((n) => `let k${n} = keys_at(keyAt(cell, s${n}, c));`)}
+      ${each((q) => `{ let x = query[${q}u * VEC4S + c]; ${slots((n) => `dot${q}_${n} += dot(k${n}, x);`)} }`)}
+    }
+    ${slots((n) => `if (i + ${n}u * THREADS < live) { ${each((q) => `weight[${q}u * MOST + i + ${n}u * THREADS] = dot${q}_${n};`)} }`)}
+  }
   for (var i = lane; i < live; i += THREADS) {
     let s = first + i;
-    ${each((g) => `var score${g} = -3.0e38;`)}
-    var isLive = ${DECODING ? `s == own.slot || (s >= start && ${inNoHole})` : 's >= start || s == group.y'};
+    ${lanes((j) => `var isLive${j} = ${isLive(j)};`)}
     ${
       SUMMARIES
         ? `var bonus = 0.0;
     if (s >= step.summariesFrom && s < step.summariesTo) {
       let count = positions[cell * sizes.slots + s];
-      isLive = count > 0;
+      ${lanes((j) => `isLive${j} = count > 0;`)}
       bonus = log(f32(max(count, 1)));
     }`
         : ''
     }
-    if (isLive) {
-      ${each((g) => `var dot${g} = 0.0;`)}
-      for (var c = 0u; c < VEC4S; c++) {
-        let k = keys_at(keyAt(cell, s, c));
-        ${each((g) => `dot${g} += dot(k, query[${g}u * VEC4S + c]);`)}
-      }
-      ${each((g) => `score${g} = dot${g} * inverseSqrt(f32(DIM))${INT8 ? ' * scales(cell, s).x' : ''}${SUMMARIES ? ' + bonus' : ''};`)}
-    }
-    ${each((g) => `weight[${g}u * MOST + i] = score${g}; most${g} = max(most${g}, score${g});`)}
+    let scale = inverseSqrt(f32(DIM))${INT8 ? ' * scales(cell, s).x' : ''};
+    ${each(
+      (q, j) => `{
+      let score = select(-3.0e38, weight[${q}u * MOST + i] * scale${SUMMARIES ? ' + bonus' : ''}, isLive${j});
+      weight[${q}u * MOST + i] = score;
+      most${q} = max(most${q}, score);
+    }`,
+    )}
   }
-  ${each((g) => `mosts[${g}u * THREADS + lane] = most${g};`)}
+  ${each((q) => `mosts[${q}u * THREADS + lane] = most${q};`)}
   workgroupBarrier();
-  for (var i = 0u; i < THREADS; i++) { ${each((g) => `most${g} = max(most${g}, mosts[${g}u * THREADS + i]);`)} }
+  for (var i = 0u; i < THREADS; i++) { ${each((q) => `most${q} = max(most${q}, mosts[${q}u * THREADS + i]);`)} }
   for (var i = lane; i < live; i += THREADS) {
-    ${each((g) => `{ let w = weight[${g}u * MOST + i]; weight[${g}u * MOST + i] = select(0.0, exp(w - most${g}), w > -3.0e38); }`)}
+    ${each((q) => `{ let w = weight[${q}u * MOST + i]; weight[${q}u * MOST + i] = select(0.0, exp(w - most${q}), w > -3.0e38); }`)}
   }
   workgroupBarrier();
-  let c = lane % VEC4S;
-  if (lane < PARTS * VEC4S) {
-    ${each((g) => `var total${g} = vec4f(0.0); var sum${g} = 0.0;`)}
-    for (var i = lane / VEC4S; i < live; i += PARTS) {
-      let v = valueIn(cell, first + i, c);
-      ${each((g) => `{ let w = weight[${g}u * MOST + i]; total${g} += w * v; sum${g} += w; }`)}
+  let p = lane / VEC4S;
+  ${chunks((k) => `let c${k} = min(lane % VEC4S + ${k}u * THREADS, VEC4S - 1);`)}
+  if (p < PARTS) {
+    ${each((q) => `var sum${q} = 0.0; ${chunks((k) => `var total${q}_${k} = vec4f(0.0);`)}`)}
+    for (var i = p; i < live; i += PARTS) {
+      ${chunks((k) => `let v${k} = valueIn(cell, first + i, c${k});`)}
+      ${each((q) => `{ let w = weight[${q}u * MOST + i]; sum${q} += w; ${chunks((k) => `total${q}_${k} += w * v${k};`)} }`)}
     }
-    ${each((g) => `totals[${g}u * THREADS + lane] = total${g}; sums[${g}u * PARTS + lane / VEC4S] = sum${g};`)}
+    ${each((q) => `sums[${q}u * PARTS + p] = sum${q}; ${chunks((k) => `totals[(${q}u * PARTS + p) * VEC4S + c${k}] = total${q}_${k};`)}`)}
   }
   workgroupBarrier();
-  for (var i = lane; i < GROUP * VEC4S; i += THREADS) {
-    let g = i / VEC4S;
-    var total = totals[g * THREADS + i % VEC4S];
-    for (var p = 1u; p < PARTS; p++) { total += totals[g * THREADS + p * VEC4S + i % VEC4S]; }
+  for (var i = lane; i < mine * GROUP * VEC4S; i += THREADS) {
+    let q = i / VEC4S;
+    var total = totals[q * PARTS * VEC4S + i % VEC4S];
+    for (var p = 1u; p < PARTS; p++) { total += totals[(q * PARTS + p) * VEC4S + i % VEC4S]; }
     ${
       SPLIT
-        ? 'partial[at(head * GROUP + g, group, part) + i % VEC4S] = total;'
-        : 'y[(token * HEADS + head * GROUP + g) * VEC4S + i % VEC4S] = total / sumOf(g);'
+        ? 'partial[at(q, group, part) + i % VEC4S] = total;'
+        : 'y[((token + q / GROUP) * HEADS + head * GROUP + q % GROUP) * VEC4S + i % VEC4S] = total / sumOf(q);'
     }
   }
-  ${SPLIT ? `if (lane == 0) { ${each((g) => `partial[at(head * GROUP + ${g}u, group, part) + VEC4S] = vec4f(most${g}, sumOf(${g}u), 0.0, 0.0);`)} }` : ''}
+  ${SPLIT ? `if (lane == 0) { ${each((q, j) => `if (${j}u < mine) { partial[at(${q}u, group, part) + VEC4S] = vec4f(most${q}, sumOf(${q}u), 0.0, 0.0); }`)} }` : ''}
   ${SCORED ? (SPLIT ? storeWeights : addScores) : ''}
 }`;
 }
