@@ -21,20 +21,17 @@ import { type Constants, defineKernel, unroll } from '../../tensor/kernel.ts';
 import { type AttentionInputs, BINDINGS, common, put } from './append.ts';
 import { addScore, combine } from './combine.ts';
 import { laneOf } from './slots.ts';
-import { spanOf, tileOf } from './tiles.ts';
-
-/** Weights that a workgroup keeps: with the reductions, less than 16 KB at any number of slots. */
-const MOST_WEIGHTS = 1024;
+import { keptOf, spanOf, tileOf } from './tiles.ts';
 
 /** Attends from `tokens` new tokens a row of the bank. In a prefill the keys must have been put by `appendPrefill`. */
 export function decodeAttention(inputs: AttentionInputs): void {
   const { qkv, bank, shape, tokens, phase, step, drawn, y } = inputs;
   const { runtime } = qkv;
   const group = shape.heads / shape.kvHeads;
-  const most = Math.max(64, Math.floor(MOST_WEIGHTS / group));
+  const kept = keptOf(shape);
   const visible = phase === 'decode' ? shape.slots : shape.condition;
   // drafts as one token, so that its bits are those of a step without
-  const span = spanOf(visible, shape.kvHeads * (drawn ? 1 : tokens) * bank.rows, most, runtime.isSoftware);
+  const span = spanOf(visible, shape.kvHeads * (drawn ? 1 : tokens) * bank.rows, kept, runtime.isSoftware);
   const parts = Math.ceil(visible / span);
   const scores = phase === 'decode' ? bank.scores : undefined;
   const { tensors, constants } = common(inputs, span, parts);
@@ -43,7 +40,6 @@ export function decodeAttention(inputs: AttentionInputs): void {
   const weights = parts > 1 && scores ? runtime.result([count, shape.slots], 'f32', 'attention weights') : undefined;
   const isSplit = partial !== undefined;
   const outputs = isSplit ? { partial, ...(weights && { weights }) } : { y, ...(scores && { scores }) };
-  const kept = 2 ** Math.ceil(Math.log2(span)); // a few sizes: another number of slots rarely needs another pipeline
   const tile = phase === 'decode' ? tileOf(tokens, group, kept, constants, runtime.traits.maxWorkgroupBytes) : 1;
   runtime.dispatch(
     kernel,

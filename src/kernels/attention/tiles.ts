@@ -21,6 +21,17 @@ const LEAST_SPAN = 64;
 /** Queries of a workgroup, unless a KV head has more: each is unrolled, which drivers take long to compile. */
 const MOST_QUERIES = 5;
 
+/** Weights that a workgroup keeps: with the reductions, less than 16 KB at any number of slots. */
+const MOST_WEIGHTS = 1024;
+/** Room for a prompt of words: another length of it needs no other pipeline. A class is one token. */
+const PROMPT = 256;
+
+/** Slots whose weights a workgroup keeps, of each query. */
+export function keptOf({ slots, condition, heads, kvHeads }: AttentionShape): number {
+  const wanted = slots - condition + (condition > 1 ? PROMPT : 1);
+  return Math.min(Math.max(64, Math.floor((MOST_WEIGHTS * kvHeads) / heads)), 2 ** Math.ceil(Math.log2(wanted)));
+}
+
 /** Slots of a workgroup. */
 export function spanOf(slots: number, workgroups: number, most: number, isSoftware: boolean): number {
   const parts = isSoftware ? 1 : Math.floor(Math.min(WANTED_WORKGROUPS / workgroups, slots / LEAST_SPAN));
