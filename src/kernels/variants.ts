@@ -14,15 +14,10 @@ export interface Candidate<Variant, Tile> {
   readonly tile: Tile;
 }
 
-/** Whether threads are those of a CPU: more of them gain nothing, and barriers are compiled for seconds. */
-export function isOnCpu({ kind }: AdapterTraits): boolean {
-  return kind === 'lavapipe' || kind === 'swiftshader' || kind === 'null';
-}
-
 /** (ours) Measured on lavapipe 25 and SwiftShader 5 with bench/kernels; no GPU has been measured. */
 function prior({ kind }: AdapterTraits): readonly string[] {
   const isMeasured = kind === 'lavapipe' || kind === 'swiftshader';
-  return isMeasured ? ['broadcast', 'registers', 'workgroup'] : ['workgroup', 'registers', 'broadcast'];
+  return isMeasured ? ['broadcast', 'registers'] : ['workgroup', 'registers', 'broadcast'];
 }
 
 /** All ways of a table to solve a problem on this adapter, the likeliest first. */
@@ -33,11 +28,8 @@ export function candidatesOf<Problem, Tile extends object, Variant extends Tiled
 ): readonly Candidate<Variant, Tile>[] {
   return prior(adapter).flatMap((key) => {
     const variant = variants[key];
-    return (variant?.tiles(problem, adapter) ?? []).map((tile) => ({
-      name: describe(key, tile),
-      variant: variant!,
-      tile,
-    }));
+    if (!variant) return []; // not in this table
+    return variant.tiles(problem, adapter).map((tile) => ({ name: describe(key, tile), variant, tile }));
   });
 }
 

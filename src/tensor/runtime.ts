@@ -14,7 +14,7 @@ import { finishAll, ProgramRecorder, type Recorded, type RecordOptions } from '.
 import { checkTensor, RUNTIME_OPTIONS, type RuntimeOptions } from './runtime-options.ts';
 import { count, describeShape, type Shape } from './shape.ts';
 import { type Candidate, Tensor } from './tensor.ts';
-import { type AdapterTraits, traitsOf } from './traits.ts';
+import { type AdapterTraits, isOnCpu, traitsOf } from './traits.ts';
 import { Tuning } from './tuning.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -79,7 +79,7 @@ export class Runtime implements ProgramHost {
 
   /** True for drivers that run shaders on the CPU: kernels are then tiled for few loads and few barriers. */
   get isSoftware(): boolean {
-    return this.kind === 'lavapipe' || this.kind === 'swiftshader' || this.kind === 'null';
+    return isOnCpu(this);
   }
 
   /** Bytes of all buffers alive, and the most there have been. */

@@ -13,6 +13,11 @@ export interface AdapterTraits {
   readonly maxWorkgroupThreads: number;
 }
 
+/** Whether shaders run on the CPU: more threads gain nothing there, and barriers are compiled for seconds. */
+export function isOnCpu({ kind }: Pick<AdapterTraits, 'kind'>): boolean {
+  return kind === 'lavapipe' || kind === 'swiftshader' || kind === 'null';
+}
+
 /** Features that kernels can use; a device is asked for those that its adapter has. */
 export const WANTED_FEATURES = [
   'subgroups',

@@ -1,8 +1,8 @@
 /** Registers alone, for every adapter: all threads of a tile of pixels read the same addresses of x, neighbors of the weight. */
 
 import { type Constants, defineKernel } from '../../../tensor/kernel.ts';
+import { isOnCpu } from '../../../tensor/traits.ts';
 import { LANES } from '../../linear/weight.ts';
-import { isOnCpu } from '../../variants.ts';
 import { BINDINGS, convBody } from '../wgsl.ts';
 import { type ConvVariant, fewerUnits } from './variant.ts';
 

@@ -5,7 +5,7 @@
  */
 
 import { type Constants, defineKernel, unroll } from '../../../tensor/kernel.ts';
-import { isOnCpu } from '../../variants.ts';
+import { isOnCpu } from '../../../tensor/traits.ts';
 import { CHUNK, LANES } from '../weight.ts';
 import { BINDINGS, declarations, readChunk, readScale, SEGMENTS, store, sumInputs, units, walk } from '../wgsl.ts';
 import { type LinearVariant, rowTile, type Tile } from './variant.ts';

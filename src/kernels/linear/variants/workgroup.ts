@@ -5,7 +5,7 @@
  */
 
 import { type Constants, defineKernel, unroll } from '../../../tensor/kernel.ts';
-import { isOnCpu } from '../../variants.ts';
+import { isOnCpu } from '../../../tensor/traits.ts';
 import { GROUP } from '../quantize.ts';
 import { CHUNK, LANES } from '../weight.ts';
 import { BINDINGS, declarations, readChunk, readScale, SEGMENTS, store, sumInputs, units } from '../wgsl.ts';
@@ -60,6 +60,7 @@ fn main(
   let chunk1 = thread % ${READ}u;
   let x0 = min(group.y * ${EXTENT}u + row1, sizes.rows - 1u) * (INPUTS / 4u);
   let mine = thread % ${EXTENT}u;
+  let part = thread / ${EXTENT}u;
   let output = group.x * ${width}u + mine % ${width}u;
   let bm = min(${PAIRED ? `2u * (output / ${LANES}u) + mine / ${width}u` : `output / ${LANES}u`}, u32(PART_BLOCKS) - 1u);
   let lm = output % ${LANES}u;
@@ -76,12 +77,12 @@ fn main(
         left[2u * chunk1 * ${EXTENT}u + row1] = x[x0 + i];
         left[(2u * chunk1 + 1u) * ${EXTENT}u + row1] = ${INPUTS! % CHUNK ? 'select(vec4f(), x[x0 + i + 1u], i + 1u < INPUTS / 4u)' : 'x[x0 + i + 1u]'};
       }
-      if (thread / ${EXTENT}u < chunks) {
-        let c = g * ${READ}u + thread / ${EXTENT}u;
+      if (part < chunks) {
+        let c = g * ${READ}u + part;
         ${QMAX ? readScale('m') : ''}
         ${readChunk('m', Boolean(QMAX))}
-        right[2u * (thread / ${EXTENT}u) * ${EXTENT}u + mine] = vm_0;
-        right[(2u * (thread / ${EXTENT}u) + 1u) * ${EXTENT}u + mine] = vm_1;
+        right[2u * part * ${EXTENT}u + mine] = vm_0;
+        right[(2u * part + 1u) * ${EXTENT}u + mine] = vm_1;
       }
       workgroupBarrier();
       for (var i = 0u; i < 2u * chunks; i++) {
@@ -92,7 +93,7 @@ fn main(
       ${
         NORM
           ? `if (thread < ${2 * EXTENT}u) {
-        for (var i = thread / ${EXTENT}u; i < 2u * chunks; i += 2u) { let four = left[i * ${EXTENT}u + mine]; squares = fma(four, four, squares); }
+        for (var i = part; i < 2u * chunks; i += 2u) { let four = left[i * ${EXTENT}u + mine]; squares = fma(four, four, squares); }
       }`
           : ''
       }
