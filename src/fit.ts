@@ -81,9 +81,10 @@ export function mostThatFit(wanted: number, fits: (count: number) => boolean): n
 
 function* smaller({ batch, dtype, cache }: FittingOptions, lines: number): Generator<FittingOptions> {
   const dtypes = DTYPES.slice(DTYPES.indexOf(dtype));
-  const { policy, budgetLines: asked = lines, ...rest } = { ...cache, kvDtype: 'int8' as const };
   yield { batch, dtype, cache };
-  for (const dtype of dtypes) yield { batch, dtype, cache: { ...cache, kvDtype: 'int8' } };
+  const small = { ...cache, kvDtype: 'int8' } as const;
+  for (const dtype of dtypes) yield { batch, dtype, cache: small };
+  const { policy, budgetLines: asked = lines, ...rest } = small;
   const kept = policy === undefined || policy === 'full' ? rest : { ...rest, policy };
   for (let budgetLines = Math.min(asked, lines) - 1; budgetLines > 0; budgetLines--)
     for (const dtype of dtypes) yield { batch, dtype, cache: { ...kept, budgetLines } };

@@ -41,7 +41,7 @@ async function demo({ driver, out, seed, images }: DemoFlags): Promise<void> {
     using runtime = await Runtime.open({ driver });
     console.log(`driver: ${runtime.description}`);
     const openedMs = performance.now();
-    // which takes minutes for all of them, and longer to unpack a half than to read a float
+    // SwiftShader takes minutes for all, and longer to unpack a half than to read a float
     const isSlow = runtime.kind === 'swiftshader';
     using model = await loadModel(runtime, 'emoji', { signal, dtype: isSlow ? 'f32' : 'f16' });
     const loadedMs = performance.now();
